@@ -1,0 +1,64 @@
+package ambit
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+
+	"github.com/gowebpki/jcs"
+)
+
+// Action is one attempted operation of one task.
+type Action struct {
+	Task      TaskID   `json:"task"`
+	Agent     string   `json:"agent"`
+	Service   string   `json:"service"`   // the grants file's name for what is reached; "" when none matches
+	Operation string   `json:"operation"` // "http.get", "git.push", "github.pulls.create"
+	Effect    Effect   `json:"effect"`
+	Resource  Resource `json:"resource"`
+
+	// Args is all else that an approval binds: for http the method, the whole
+	// URL, the media type and the body's SHA-256. Values never hold a secret
+	// that Ambit added; what the agent sent is shown as it is.
+	Args map[string]string `json:"args,omitempty"`
+
+	Label Label `json:"label"`
+}
+
+// Check refuses an action that no gate should have made.
+func (a *Action) Check() error {
+	if a.Task == "" || a.Agent == "" || a.Operation == "" {
+		return fmt.Errorf("cannot use action: task, agent and operation must all be named")
+	}
+	return a.Resource.Check()
+}
+
+// Canonical returns the action's canonical form (RFC 8785).
+func (a *Action) Canonical() ([]byte, error) {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write action: %w", err)
+	}
+	c, err := jcs.Transform(b)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make action canonical: %w", err)
+	}
+	return c, nil
+}
+
+// Digest is the SHA-256 of the canonical form: what an approval is bound to.
+func (a *Action) Digest() (Digest, error) {
+	c, err := a.Canonical()
+	if err != nil {
+		return Digest{}, err
+	}
+	return sha256.Sum256(c), nil
+}
+
+// Decision is a verdict with what decided it. It holds only strings that
+// exist already, so that making one allocates nothing.
+type Decision struct {
+	Verdict Verdict `json:"verdict"`
+	By      string  `json:"by"`  // "ambit.yaml:14:5", or the name of a rule: "no-grant", "expired"
+	Why     string  `json:"why"` // the line's `because`, or the rule in a sentence
+}

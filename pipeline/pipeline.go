@@ -1,0 +1,188 @@
+// Package pipeline is the one way of an action:
+//
+//	identify ▶ decide ▶ ask ▶ record intent ▶ mint ▶ perform ▶ record outcome
+//
+// Any stage that fails, times out or answers something unknown before perform
+// refuses the action, and the refusal is recorded.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"ambit"
+)
+
+// Errors of permits.
+var (
+	ErrNoPermit    = errors.New("cannot perform: there is no permit")
+	ErrPermitEnded = errors.New("cannot perform: the permit has ended")
+)
+
+// Config plugs the house in. Every field is required.
+type Config struct {
+	Task     ambit.TaskID
+	Agent    string
+	Identity Identity
+	Decider  Decider
+	Asker    Asker
+	Recorder Recorder
+	Minter   Minter
+	// Freeze is called once, when an outcome could not be recorded.
+	Freeze func(error)
+}
+
+// Pipeline performs the actions of one task. The zero value refuses all.
+type Pipeline struct {
+	c      Config
+	ready  bool
+	frozen atomic.Pointer[error]
+}
+
+// New makes a pipeline, or says what is missing.
+func New(c Config) (*Pipeline, error) {
+	if c.Task == "" || c.Agent == "" || c.Identity == nil || c.Decider == nil || c.Asker == nil ||
+		c.Recorder == nil || c.Minter == nil || c.Freeze == nil {
+		return nil, errors.New("cannot make pipeline: a stage is missing")
+	}
+	return &Pipeline{c: c, ready: true}, nil
+}
+
+// Perform carries out one permitted action. Its detail becomes part of the
+// outcome's record and must never hold a secret. An error is recorded as the
+// returned outcome, or as unknown when that is the zero value.
+type Perform func(ctx context.Context, p Permit) (o ambit.Outcome, detail string, err error)
+
+// Do takes one action the whole way. It returns nil when perform ran and
+// returned no error, a *[Refusal] when the action was stopped before perform,
+// and else perform's own error. The preview is shown when a person is asked.
+func (p *Pipeline) Do(ctx context.Context, a ambit.Action, preview func() string, perform Perform) error {
+	d, in, err := p.decide(&a)
+	if err != nil {
+		return p.refuse(ctx, in, Refusal{Code: CodeBroken, Why: err.Error()})
+	}
+	if r, ok := p.admit(ctx, d, &in, preview); !ok {
+		return p.refuse(ctx, in, r)
+	}
+	id, err := p.c.Recorder.Intent(ctx, in)
+	if err != nil || id == 0 {
+		return &Refusal{Code: CodeNoRecord, Action: a, Why: fmt.Sprintf("the log did not take the intent: %v", err)}
+	}
+	return p.perform(ctx, a, id, perform)
+}
+
+// decide identifies the action and asks the grants.
+func (p *Pipeline) decide(a *ambit.Action) (ambit.Decision, Intent, error) {
+	in := Intent{Action: *a}
+	if p == nil || !p.ready {
+		return ambit.Decision{}, in, errors.New("the pipeline is not set up")
+	}
+	if f := p.frozen.Load(); f != nil {
+		return ambit.Decision{}, in, fmt.Errorf("the task is frozen: %w", *f)
+	}
+	if err := a.Check(); err != nil {
+		return ambit.Decision{}, in, err
+	}
+	// A gate that names another task would spend that task's grants.
+	if a.Task != p.c.Task || a.Agent != p.c.Agent {
+		return ambit.Decision{}, in, errors.New("the action names another task")
+	}
+	if err := p.c.Identity.Live(); err != nil {
+		return ambit.Decision{}, in, err
+	}
+	g, err := a.Digest()
+	if err != nil {
+		return ambit.Decision{}, in, err
+	}
+	in.Digest, in.Decision = g, p.c.Decider.Decide(a)
+	return in.Decision, in, nil
+}
+
+// admit says whether the verdict lets the action pass, asking a person when it
+// says so.
+func (p *Pipeline) admit(ctx context.Context, d ambit.Decision, in *Intent, preview func() string) (Refusal, bool) {
+	switch d.Verdict {
+	case ambit.Allow:
+		return Refusal{}, true
+	case ambit.Ask:
+		return p.ask(ctx, d, in, preview)
+	}
+	return Refusal{Code: CodeDenied, Why: d.Why, Remedy: p.c.Decider.Remedy(&in.Action)}, false
+}
+
+func (p *Pipeline) ask(ctx context.Context, d ambit.Decision, in *Intent, preview func() string) (Refusal, bool) {
+	q := Question{Action: in.Action, Digest: in.Digest, Decision: d}
+	if preview != nil {
+		q.Preview = preview()
+		q.Preview = q.Preview[:min(len(q.Preview), MaxPreview)]
+	}
+	ans, err := p.c.Asker.Ask(ctx, q)
+	switch {
+	case err != nil:
+		return Refusal{Code: CodeNoAnswer, Why: "nobody could be asked: " + err.Error()}, false
+	case ans.Approved && !ans.Pending && ans.By != "":
+		// The question may have been open for minutes: the task must still live.
+		if err := p.c.Identity.Live(); err != nil {
+			return Refusal{Code: CodeBroken, Why: err.Error()}, false
+		}
+		in.Approval = ans.By
+		return Refusal{}, true
+	case ans.Pending:
+		return Refusal{Code: CodePending, Why: "a person has not answered yet", Ticket: ans.Ticket, Until: ans.Until}, false
+	}
+	return Refusal{Code: CodeRejected, Why: orElse(ans.Why, "a person said no"), Ticket: ans.Ticket}, false
+}
+
+func (p *Pipeline) perform(ctx context.Context, a ambit.Action, id ambit.RecordID, perform Perform) error {
+	pm := &permit{action: a, record: id}
+	// Whatever happens below, the permit dies and an outcome is recorded.
+	out, detail := ambit.OutcomeUnknown, "did not return"
+	defer func() {
+		pm.ended.Store(true)
+		p.end(ctx, End{Intent: id, Outcome: out, Detail: detail[:min(len(detail), MaxDetail)]})
+	}()
+	s, err := p.c.Minter.Mint(ctx, &a)
+	if err != nil {
+		out, detail = ambit.Refused, "no credential"
+		return &Refusal{Code: CodeNoCredential, Action: a, Record: id, Why: "the broker gave no credential: " + err.Error()}
+	}
+	pm.secret = s
+	out, detail, err = perform(ctx, Permit{pm})
+	return err
+}
+
+// end records the outcome, and freezes the task when it cannot.
+func (p *Pipeline) end(ctx context.Context, e End) {
+	// The agent can hang up and cancel ctx at any moment: that must not lose
+	// the outcome.
+	err := p.c.Recorder.Outcome(context.WithoutCancel(ctx), e)
+	if err == nil {
+		return
+	}
+	if p.frozen.CompareAndSwap(nil, &err) {
+		p.c.Freeze(err)
+	}
+}
+
+// refuse records the refusal. One that cannot be recorded is still a refusal.
+func (p *Pipeline) refuse(ctx context.Context, in Intent, r Refusal) error {
+	r.Action, r.By = in.Action, in.Decision.By
+	if p == nil || !p.ready {
+		return &r
+	}
+	id, err := p.c.Recorder.Refusal(context.WithoutCancel(ctx), in, r.Code+": "+r.Why)
+	if err != nil {
+		r.Unrecorded = err
+	}
+	r.Record = id
+	return &r
+}
+
+func orElse(s, t string) string {
+	if s == "" {
+		return t
+	}
+	return s
+}
