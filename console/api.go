@@ -1,0 +1,94 @@
+// Package console is the person's desk: one table of what people may ask of
+// the daemon, served as HTTP with JSON over a Unix socket that no agent can
+// reach, and the client of the same table.
+package console
+
+import (
+	"context"
+	"time"
+
+	"ambit"
+)
+
+// Desk is what the daemon does for people.
+type Desk interface {
+	Status(ctx context.Context) (Status, error)
+	Tasks(ctx context.Context, all bool) ([]Task, error)
+	Revoke(ctx context.Context, r Revoke) (Revoked, error)
+	Questions(ctx context.Context, all bool) ([]Question, error)
+	Question(ctx context.Context, ticket string) (Question, error)
+	Resolve(ctx context.Context, r Resolve) (Question, error)
+	// Watch sends every question that changes until ctx ends.
+	Watch(ctx context.Context, each func(Question) error) error
+	Stop(ctx context.Context) error
+}
+
+// Status describes the daemon.
+type Status struct {
+	Build       string    `json:"build"`
+	PID         int       `json:"pid"`
+	Since       time.Time `json:"since"`
+	TrustDomain string    `json:"trust_domain"`
+	LogKey      string    `json:"log_key"` // the note verifier that checks the log
+	Records     uint64    `json:"records"`
+	Live        int       `json:"live_tasks"`
+	Open        int       `json:"open_questions"`
+	Trouble     string    `json:"trouble,omitempty"` // why actions are refused now
+}
+
+// Task is one run of an agent.
+type Task struct {
+	ID         ambit.TaskID `json:"id"`
+	Agent      string       `json:"agent"`
+	Owner      string       `json:"owner,omitempty"`
+	Purpose    string       `json:"purpose,omitempty"`
+	SPIFFEID   string       `json:"spiffe_id"`
+	OnBehalfOf string       `json:"on_behalf_of"`
+	Command    []string     `json:"command"`
+	Workspace  string       `json:"workspace"`
+	PID        int          `json:"pid"`
+	State      string       `json:"state"` // live, ended, expired, revoked
+	Started    time.Time    `json:"started"`
+	Expires    time.Time    `json:"expires"`
+	Ended      time.Time    `json:"ended,omitzero"`
+	Status     int          `json:"exit_status"`
+}
+
+// Revoke ends a task, or all live tasks of an agent.
+type Revoke struct {
+	Target string `json:"target"` // a task's id (or the start of it), or an agent's name
+	Why    string `json:"why,omitempty"`
+}
+
+// Revoked lists what was ended.
+type Revoked struct {
+	Tasks []ambit.TaskID `json:"tasks"`
+}
+
+// Question is an action that waits for a person, made safe to show.
+type Question struct {
+	Ticket    string       `json:"ticket"`
+	Task      ambit.TaskID `json:"task"`
+	Agent     string       `json:"agent"`
+	Operation string       `json:"operation"`
+	Effect    ambit.Effect `json:"effect"`
+	Resource  string       `json:"resource"`
+	Digest    ambit.Digest `json:"digest"`
+	DecidedBy string       `json:"decided_by"`
+	Because   string       `json:"because"`
+	Screen    string       `json:"screen"` // the whole action as text, hostile characters made visible
+	State     string       `json:"state"`  // open, approved, denied, expired, spent
+	Asked     time.Time    `json:"asked"`
+	Expires   time.Time    `json:"expires"`
+	By        string       `json:"by,omitempty"`
+	Why       string       `json:"why,omitempty"`
+}
+
+// Resolve answers a question. Digest is what the person was shown: an answer
+// to other bytes is refused.
+type Resolve struct {
+	Ticket  string       `json:"ticket"`
+	Approve bool         `json:"approve"`
+	Digest  ambit.Digest `json:"digest"`
+	Why     string       `json:"why,omitempty"`
+}

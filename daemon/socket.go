@@ -1,0 +1,100 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// The sockets below AMBIT_HOME/run. Gatekeepers and people never share one.
+const (
+	gateSocket   = "gate.sock"
+	personSocket = "person.sock"
+)
+
+// maxSocketPath is what fits into sockaddr_un (unix(7): 108 bytes with the
+// closing NUL; 104 on darwin).
+const maxSocketPath = 103
+
+// shortPath returns a name of the socket that fits into an address, and what
+// to call when it is no longer needed.
+func shortPath(dir, name string) (string, func(), error) {
+	path := filepath.Join(dir, name)
+	if len(path) <= maxSocketPath {
+		return path, func() {}, nil
+	}
+	// The kernel follows /proc/self/fd to the folder, however long its name.
+	d, err := os.Open(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	short := fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), name)
+	if _, err := os.Stat(filepath.Dir(short)); err != nil {
+		d.Close()
+		return "", nil, fmt.Errorf("the path %s is longer than a socket's name can be (%d bytes); set AMBIT_HOME to a shorter one", path, maxSocketPath)
+	}
+	return short, func() { d.Close() }, nil
+}
+
+// listen opens a socket that only this user can reach. The caller holds the
+// lock, so that a file that is there is a dead daemon's.
+func listen(dir, name string) (net.Listener, error) {
+	path := filepath.Join(dir, name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot replace the stale socket: %w", err)
+	}
+	short, done, err := shortPath(dir, name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	defer done()
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	ln.SetUnlinkOnClose(false)
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("cannot close %s to others: %w", path, err)
+	}
+	return &ownListener{Listener: ln}, nil
+}
+
+// ownListener gives only connections of this user's processes.
+type ownListener struct{ net.Listener }
+
+func (l *ownListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if err := checkPeer(c); err == nil {
+			return c, nil
+		}
+		c.Close()
+	}
+}
+
+// dial connects to a daemon's socket and checks whose it is.
+func dial(ctx context.Context, dir, name string) (net.Conn, error) {
+	short, done, err := shortPath(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", short)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPeer(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}

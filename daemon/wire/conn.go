@@ -1,0 +1,263 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+)
+
+// Handler takes a call in two steps. The first runs in the order in which
+// calls arrived and must not wait; what it returns runs on its own and gives
+// the answer. A nil second step ends the connection: the call is not known.
+type Handler func(method string, body json.RawMessage) func(context.Context) (any, error)
+
+// maxRunning bounds the calls of one connection that are answered at once.
+const maxRunning = 1024
+
+// Conn is one connection. Calls may be made by many goroutines; they reach the
+// other side in the order in which Send returned.
+type Conn struct {
+	c       net.Conn
+	handler Handler
+	done    chan struct{}
+	running chan struct{}
+
+	mu      sync.Mutex
+	next    uint64
+	waiting map[uint64]chan frame
+	out     []byte
+	kick    chan struct{}
+	err     error
+}
+
+// NewConn serves c until it ends. The handler may be nil for a side that takes
+// no calls.
+func NewConn(c net.Conn, h Handler) *Conn {
+	w := &Conn{
+		c: c, handler: h, done: make(chan struct{}), running: make(chan struct{}, maxRunning),
+		waiting: map[uint64]chan frame{}, kick: make(chan struct{}, 1),
+	}
+	go w.read()
+	go w.write()
+	return w
+}
+
+// Done is closed when the connection has ended.
+func (w *Conn) Done() <-chan struct{} { return w.done }
+
+// Close ends the connection; every open call fails.
+func (w *Conn) Close() error {
+	w.fail(ErrClosed)
+	return nil
+}
+
+// Pending is a call that has been sent.
+type Pending struct {
+	w  *Conn
+	id uint64
+	ch chan frame
+}
+
+// Send queues a call and returns at once; calls keep the order of Send.
+func (w *Conn) Send(method string, in any) (*Pending, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("cannot call the daemon's %s: %w", method, err)
+	}
+	ch := make(chan frame, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return nil, w.err
+	}
+	w.next++
+	if err := w.queue(frame{ID: w.next, Call: method, Body: body}); err != nil {
+		return nil, err
+	}
+	w.waiting[w.next] = ch
+	return &Pending{w: w, id: w.next, ch: ch}, nil
+}
+
+// Wait returns the answer of a call that was sent. out may be nil.
+func (p *Pending) Wait(ctx context.Context, out any) error {
+	select {
+	case f := <-p.ch:
+		return answer(f, out)
+	case <-ctx.Done():
+		p.w.forget(p.id)
+		return ctx.Err()
+	case <-p.w.done:
+		// An answer may have come just before the end.
+		select {
+		case f := <-p.ch:
+			return answer(f, out)
+		default:
+			return p.w.failure()
+		}
+	}
+}
+
+func answer(f frame, out any) error {
+	if f.Error != nil {
+		return f.Error
+	}
+	if out == nil {
+		return nil
+	}
+	return Strict(f.Body, out)
+}
+
+// Call sends and waits.
+func (w *Conn) Call(ctx context.Context, method string, in, out any) error {
+	p, err := w.Send(method, in)
+	if err != nil {
+		return err
+	}
+	return p.Wait(ctx, out)
+}
+
+// queue appends a frame to what the writer sends next; w.mu is held.
+func (w *Conn) queue(f frame) error {
+	out, err := appendFrame(w.out, f)
+	if err != nil {
+		return err
+	}
+	w.out = out
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (w *Conn) forget(id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.waiting, id)
+}
+
+func (w *Conn) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *Conn) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return
+	}
+	w.err = err
+	close(w.done)
+	w.c.Close()
+}
+
+// write sends what is queued; many small frames go out in one write.
+func (w *Conn) write() {
+	var spare []byte
+	for {
+		select {
+		case <-w.kick:
+		case <-w.done:
+			return
+		}
+		w.mu.Lock()
+		b := w.out
+		w.out = spare[:0]
+		w.mu.Unlock()
+		if _, err := w.c.Write(b); err != nil {
+			w.fail(ErrClosed)
+			return
+		}
+		spare = b
+		if cap(spare) > MaxFrame {
+			spare = nil
+		}
+	}
+}
+
+func (w *Conn) read() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r := bufio.NewReaderSize(w.c, 32<<10)
+	var head [4]byte
+	for {
+		f, err := readFrame(r, &head)
+		if err == nil {
+			err = w.take(ctx, f)
+		}
+		if err != nil {
+			w.fail(ended(err))
+			return
+		}
+	}
+}
+
+func (w *Conn) take(ctx context.Context, f frame) error {
+	if f.Answer {
+		w.mu.Lock()
+		ch := w.waiting[f.ID]
+		delete(w.waiting, f.ID)
+		w.mu.Unlock()
+		if ch != nil {
+			ch <- f
+		}
+		return nil
+	}
+	if w.handler == nil {
+		return errors.New("cannot take call: this side takes none")
+	}
+	second := w.handler(f.Call, f.Body)
+	if second == nil {
+		return errors.New("cannot take call: unknown method")
+	}
+	select {
+	case w.running <- struct{}{}:
+	case <-w.done:
+		return ErrClosed
+	}
+	go func() {
+		defer func() { <-w.running }()
+		w.reply(f.ID, ctx, second)
+	}()
+	return nil
+}
+
+func (w *Conn) reply(id uint64, ctx context.Context, second func(context.Context) (any, error)) {
+	f := frame{ID: id, Answer: true}
+	v, err := second(ctx)
+	if err == nil && v != nil {
+		f.Body, err = json.Marshal(v)
+	}
+	if err != nil {
+		f.Body, f.Error = nil, asError(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return
+	}
+	if err := w.queue(f); err != nil {
+		w.queue(frame{ID: id, Answer: true, Error: asError(err)})
+	}
+}
+
+func asError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Code: "failed", Msg: err.Error()}
+}
+
+// ended turns the end of a stream into ErrClosed and keeps other reasons.
+func ended(err error) error {
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, net.ErrClosed) {
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, err)
+}

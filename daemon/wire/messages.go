@@ -1,0 +1,178 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+
+	"ambit"
+)
+
+// The calls a gatekeeper makes.
+const (
+	MethodHello   = "hello"
+	MethodEnrol   = "enrol"
+	MethodAttach  = "attach"
+	MethodProve   = "prove"
+	MethodStart   = "start"
+	MethodIntent  = "intent"
+	MethodRefusal = "refusal"
+	MethodOutcome = "outcome"
+	MethodAlert   = "alert"
+	MethodLease   = "lease"
+	MethodAsk     = "ask"
+	MethodJWT     = "jwt"
+	MethodEnd     = "end"
+)
+
+// MethodRevoke is the call that the daemon makes: the task has ended by
+// somebody's word, and everything of it must be cut now.
+const MethodRevoke = "revoke"
+
+// Hello says which build speaks, so that an old daemon is noticed.
+type Hello struct {
+	Build string `json:"build"`
+}
+
+// HelloAnswer is the daemon's.
+type HelloAnswer struct {
+	Build       string `json:"build"`
+	TrustDomain string `json:"trust_domain"`
+	LogKey      string `json:"log_key"`
+}
+
+// Enrol asks for a task of its own.
+type Enrol struct {
+	Agent      string            `json:"agent"`
+	Owner      string            `json:"owner"`
+	Purpose    string            `json:"purpose"`
+	OnBehalfOf string            `json:"on_behalf_of"`
+	Parent     ambit.TaskID      `json:"parent,omitempty"`
+	TTL        time.Duration     `json:"ttl"`
+	Command    []string          `json:"command"`
+	Workspace  string            `json:"workspace"`
+	Grants     []byte            `json:"grants"`  // the file, as it was read
+	Digest     ambit.Digest      `json:"digest"`  // of its canonical form
+	CSR        []byte            `json:"csr"`     // PKCS #10, DER; the key stays with the gatekeeper
+	Secrets    map[string]Secret `json:"secrets"` // by service
+	Scratch    string            `json:"scratch"` // the task's throw-away folder, below AMBIT_HOME
+}
+
+// Secret is where a service's credential comes from: a value that the person's
+// environment or command gave, or a file that the daemon reads.
+type Secret struct {
+	Value []byte `json:"value,omitempty"`
+	File  string `json:"file,omitempty"`
+}
+
+// Enrolled is the identity of a new task.
+type Enrolled struct {
+	Task         ambit.TaskID      `json:"task"`
+	SPIFFEID     string            `json:"spiffe_id"`
+	SVID         [][]byte          `json:"svid"`   // DER, leaf first
+	Bundle       [][]byte          `json:"bundle"` // DER, trust roots
+	Expires      time.Time         `json:"expires"`
+	Placeholders map[string]string `json:"placeholders"` // by service
+}
+
+// Attach comes back to a task after the daemon was restarted; Prove finishes it.
+type Attach struct {
+	Task ambit.TaskID `json:"task"`
+	SVID [][]byte     `json:"svid"`
+}
+
+// Challenge is what the gatekeeper must sign with the SVID's key.
+type Challenge struct {
+	Nonce []byte `json:"nonce"`
+}
+
+// Prove is the signature over the challenge.
+type Prove struct {
+	Signature []byte `json:"signature"`
+}
+
+// Start records the beginning of the task; the answer is its record.
+type Start struct {
+	Walls json.RawMessage `json:"walls"` // the walls' report
+	PID   int             `json:"pid"`   // the sandbox's init, in the daemon's namespace
+}
+
+// Intent and refusal carry one action. Action is its canonical form, whose
+// SHA-256 is the digest.
+type Intent struct {
+	Action   json.RawMessage `json:"action"`
+	Decision ambit.Decision  `json:"decision"`
+	Approval string          `json:"approval,omitempty"`
+	Why      string          `json:"why,omitempty"` // refusals only
+}
+
+// Recorded is the id of a durable record.
+type Recorded struct {
+	Record ambit.RecordID `json:"record"`
+}
+
+// Outcome closes an intent.
+type Outcome struct {
+	Intent  ambit.RecordID `json:"intent"`
+	Outcome ambit.Outcome  `json:"outcome"`
+	Detail  string         `json:"detail,omitempty"`
+}
+
+// Alert is something that a person should look at.
+type Alert struct {
+	Kind   string          `json:"kind"`
+	Action json.RawMessage `json:"action,omitempty"`
+	Detail string          `json:"detail"`
+}
+
+// Lease asks for a service's credential.
+type Lease struct {
+	Service string `json:"service"`
+}
+
+// Leased is the credential.
+type Leased struct {
+	ID      string    `json:"id"`
+	Secret  []byte    `json:"secret"`
+	Expires time.Time `json:"expires"`
+}
+
+// Ask puts a question to people.
+type Ask struct {
+	Action   json.RawMessage `json:"action"`
+	Decision ambit.Decision  `json:"decision"`
+	Preview  string          `json:"preview"`
+	Hold     time.Duration   `json:"hold"`
+}
+
+// Answer is what became of it.
+type Answer struct {
+	Approved bool      `json:"approved"`
+	Pending  bool      `json:"pending"`
+	By       string    `json:"by"`
+	Ticket   string    `json:"ticket"`
+	Why      string    `json:"why"`
+	Until    time.Time `json:"until"`
+}
+
+// JWT asks for a JWT-SVID.
+type JWT struct {
+	Audience string `json:"audience"`
+}
+
+// JWTAnswer is the token.
+type JWTAnswer struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+}
+
+// End records the end of the task.
+type End struct {
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+// Revoke is the daemon's word that the task is over.
+type Revoke struct {
+	By  string `json:"by"`
+	Why string `json:"why"`
+}

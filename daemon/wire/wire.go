@@ -1,0 +1,89 @@
+// Package wire is how gatekeepers and the daemon talk: strict, bounded frames
+// of JSON over a Unix socket.
+//
+// A frame is a big-endian uint32 length and that many bytes of one JSON
+// object, at most [MaxFrame]. Both sides call; answers carry the call's number.
+// Unknown fields, trailing bytes and frames over the bound end the connection.
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// MaxFrame bounds one frame, in bytes.
+const MaxFrame = 1 << 20
+
+// Error is what the other side answered instead of a result.
+type Error struct {
+	Code string `json:"code"`
+	Msg  string `json:"msg"`
+}
+
+// Error returns the other side's message.
+func (e *Error) Error() string { return e.Msg }
+
+// ErrClosed is the error of every call on a connection that has ended: the
+// daemon, or the gatekeeper, is gone.
+var ErrClosed = errors.New("the connection to the daemon has ended")
+
+// frame is one message. Exactly one of Call, Answer is set.
+type frame struct {
+	ID     uint64          `json:"id"`
+	Call   string          `json:"call,omitempty"`
+	Answer bool            `json:"answer,omitempty"`
+	Body   json.RawMessage `json:"body,omitempty"`
+	Error  *Error          `json:"error,omitempty"`
+}
+
+func readFrame(r io.Reader, head *[4]byte) (frame, error) {
+	var f frame
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return f, err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n == 0 || n > MaxFrame {
+		return f, fmt.Errorf("cannot read frame: %d bytes, at most %d", n, MaxFrame)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return f, fmt.Errorf("cannot read frame: %w", err)
+	}
+	if err := Strict(b, &f); err != nil {
+		return f, fmt.Errorf("cannot read frame: %w", err)
+	}
+	if (f.Call == "") == !f.Answer {
+		return f, errors.New("cannot read frame: it is neither a call nor an answer")
+	}
+	return f, nil
+}
+
+func appendFrame(dst []byte, f frame) ([]byte, error) {
+	b, err := json.Marshal(f)
+	if err != nil {
+		return dst, err
+	}
+	if len(b) > MaxFrame {
+		return dst, fmt.Errorf("cannot send frame: %d bytes, at most %d", len(b), MaxFrame)
+	}
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(b)))
+	return append(dst, b...), nil
+}
+
+// Strict reads one JSON value into v and refuses unknown fields and trailing
+// bytes.
+func Strict(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("there are bytes after the JSON value")
+	}
+	return nil
+}
