@@ -1,0 +1,352 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"ambit"
+	"ambit/daemon/wire"
+	"ambit/pipeline"
+)
+
+// Signer proves that a gatekeeper holds the key of its task's SVID.
+type Signer func(nonce []byte) ([]byte, error)
+
+// Link is a gatekeeper's connection to the daemon. It carries the pipeline's
+// recorder, asker, minter and identity. While the daemon is gone every one of
+// them refuses; when it is back the link attaches again by itself.
+type Link struct {
+	dial   func(context.Context) (net.Conn, error)
+	sign   Signer
+	revoke func(wire.Revoke)
+
+	task    ambit.TaskID
+	svid    [][]byte
+	expires time.Time
+
+	mu      sync.Mutex
+	conn    *wire.Conn
+	gone    error          // why the link is down
+	ended   error          // why the task is over
+	unacked []wire.Outcome // outcomes that are not known to be durable, in order
+	leases  map[string]wire.Leased
+	secrets map[string]bool // the services that have a credential
+	stop    context.CancelFunc
+}
+
+// maxUnacked bounds the outcomes that wait for the daemon.
+const maxUnacked = 4096
+
+const reattachEvery = 200 * time.Millisecond
+
+// Enrol makes a task and returns its link. revoke is called once, when a
+// person ends the task; dial reaches the daemon that is live.
+func Enrol(ctx context.Context, first net.Conn, dial func(context.Context) (net.Conn, error), e wire.Enrol, sign Signer, revoke func(wire.Revoke)) (*Link, wire.Enrolled, error) {
+	l := &Link{dial: dial, sign: sign, revoke: revoke, leases: map[string]wire.Leased{}, secrets: map[string]bool{}}
+	for service := range e.Secrets {
+		l.secrets[service] = true
+	}
+	l.conn = wire.NewConn(first, l.handle)
+	var out wire.Enrolled
+	err := l.conn.Call(ctx, wire.MethodEnrol, e, &out)
+	if err != nil {
+		l.conn.Close()
+		return nil, out, fmt.Errorf("cannot enrol the task: %w", err)
+	}
+	l.task, l.svid, l.expires = out.Task, out.SVID, out.Expires
+	watch, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	go l.keep(watch, l.conn)
+	return l, out, nil
+}
+
+// Close ends the link for good.
+func (l *Link) Close() {
+	l.stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended == nil {
+		l.ended = errors.New("the task has ended")
+	}
+	for _, s := range l.leases {
+		clear(s.Secret)
+	}
+	if l.conn != nil {
+		l.conn.Close()
+	}
+}
+
+// handle takes the daemon's calls.
+func (l *Link) handle(method string, body json.RawMessage) func(context.Context) (any, error) {
+	if method != wire.MethodRevoke {
+		return nil
+	}
+	var r wire.Revoke
+	if wire.Strict(body, &r) != nil {
+		return nil
+	}
+	l.mu.Lock()
+	l.ended = fmt.Errorf("the task was revoked by %s: %s", r.By, orElse(r.Why, "no reason given"))
+	l.mu.Unlock()
+	l.revoke(r)
+	return func(context.Context) (any, error) { return struct{}{}, nil }
+}
+
+// keep attaches again whenever the connection ends.
+func (l *Link) keep(ctx context.Context, c *wire.Conn) {
+	for {
+		select {
+		case <-c.Done():
+		case <-ctx.Done():
+			return
+		}
+		l.mu.Lock()
+		l.conn, l.gone = nil, errors.New("the daemon is gone; any ambit command, such as `ambit tasks`, starts it again")
+		l.mu.Unlock()
+		var err error
+		for c, err = l.attach(ctx); err != nil; c, err = l.attach(ctx) {
+			if we, ok := errors.AsType[*wire.Error](err); ok {
+				l.end(fmt.Errorf("the daemon does not take the task back: %w", we))
+				return
+			}
+			select {
+			case <-time.After(reattachEvery):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (l *Link) end(err error) {
+	l.mu.Lock()
+	first := l.ended == nil
+	if first {
+		l.ended = err
+	}
+	l.mu.Unlock()
+	if first {
+		l.revoke(wire.Revoke{By: "daemon", Why: err.Error()})
+	}
+}
+
+// attach proves to a new daemon whose task this is.
+func (l *Link) attach(ctx context.Context) (*wire.Conn, error) {
+	raw, err := l.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := wire.NewConn(raw, l.handle)
+	if err := l.prove(ctx, c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// Outcomes of the time before come first, in their order.
+	for _, o := range l.unacked {
+		if err := l.sendOutcome(c, o); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	l.conn, l.gone = c, nil
+	return c, nil
+}
+
+func (l *Link) prove(ctx context.Context, c *wire.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var ch wire.Challenge
+	if err := c.Call(ctx, wire.MethodAttach, wire.Attach{Task: l.task, SVID: l.svid}, &ch); err != nil {
+		return err
+	}
+	sig, err := l.sign(ch.Nonce)
+	if err != nil {
+		return err
+	}
+	return c.Call(ctx, wire.MethodProve, wire.Prove{Signature: sig}, nil)
+}
+
+// Live implements [pipeline.Identity].
+func (l *Link) Live() error {
+	_, err := l.live()
+	return err
+}
+
+func (l *Link) live() (*wire.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.ended != nil:
+		return nil, l.ended
+	case !time.Now().Before(l.expires):
+		return nil, fmt.Errorf("the task expired at %s", l.expires.Format(time.RFC3339))
+	case l.conn == nil:
+		return nil, l.gone
+	}
+	return l.conn, nil
+}
+
+func (l *Link) call(ctx context.Context, method string, in, out any) error {
+	c, err := l.live()
+	if err != nil {
+		return err
+	}
+	return c.Call(ctx, method, in, out)
+}
+
+// Start records the beginning of the task.
+func (l *Link) Start(ctx context.Context, s wire.Start) (ambit.RecordID, error) {
+	var r wire.Recorded
+	err := l.call(ctx, wire.MethodStart, s, &r)
+	return r.Record, err
+}
+
+// End records the end of the task. An expired or revoked task is recorded too.
+func (l *Link) End(ctx context.Context, e wire.End) error {
+	l.mu.Lock()
+	c, gone := l.conn, l.gone
+	l.mu.Unlock()
+	if c == nil {
+		return gone
+	}
+	return c.Call(ctx, wire.MethodEnd, e, nil)
+}
+
+// Intent implements [pipeline.Recorder].
+func (l *Link) Intent(ctx context.Context, i pipeline.Intent) (ambit.RecordID, error) {
+	return l.record(ctx, wire.MethodIntent, i, "")
+}
+
+// Refusal implements [pipeline.Recorder].
+func (l *Link) Refusal(ctx context.Context, i pipeline.Intent, why string) (ambit.RecordID, error) {
+	return l.record(ctx, wire.MethodRefusal, i, why)
+}
+
+func (l *Link) record(ctx context.Context, method string, i pipeline.Intent, why string) (ambit.RecordID, error) {
+	// A task that has expired or been revoked still has its refusals recorded.
+	l.mu.Lock()
+	c, gone := l.conn, l.gone
+	l.mu.Unlock()
+	if c == nil {
+		return 0, gone
+	}
+	a, err := i.Action.Canonical()
+	if err != nil {
+		return 0, err
+	}
+	var r wire.Recorded
+	err = c.Call(ctx, method, wire.Intent{Action: a, Decision: i.Decision, Approval: i.Approval, Why: why}, &r)
+	return r.Record, err
+}
+
+// Outcome implements [pipeline.Recorder]: it hands the outcome over in order
+// and keeps it until it is durable.
+func (l *Link) Outcome(_ context.Context, e pipeline.End) error {
+	o := wire.Outcome{Intent: e.Intent, Outcome: e.Outcome, Detail: e.Detail}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.unacked) >= maxUnacked {
+		return fmt.Errorf("cannot record the outcome of %s: %d outcomes wait for the daemon", e.Intent, len(l.unacked))
+	}
+	l.unacked = append(l.unacked, o)
+	if l.conn == nil {
+		return nil // sent when the daemon is back; until then no action passes
+	}
+	return l.sendOutcome(l.conn, o)
+}
+
+// sendOutcome sends o on c and forgets it once it is durable; l.mu is held.
+func (l *Link) sendOutcome(c *wire.Conn, o wire.Outcome) error {
+	p, err := c.Send(wire.MethodOutcome, o)
+	if errors.Is(err, wire.ErrClosed) {
+		return nil // kept, and sent again
+	}
+	if err != nil {
+		return err
+	}
+	go func() {
+		err := p.Wait(context.Background(), nil)
+		if we, ok := errors.AsType[*wire.Error](err); ok {
+			// The log is broken: what follows cannot be recorded either.
+			l.end(fmt.Errorf("the outcome of %s could not be recorded: %w", o.Intent, we))
+			return
+		}
+		if err == nil {
+			l.acked(o.Intent)
+		}
+	}()
+	return nil
+}
+
+func (l *Link) acked(id ambit.RecordID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, o := range l.unacked {
+		if o.Intent == id {
+			l.unacked = append(l.unacked[:i], l.unacked[i+1:]...)
+			return
+		}
+	}
+}
+
+// Ask implements [pipeline.Asker].
+func (l *Link) Ask(ctx context.Context, q pipeline.Question) (pipeline.Answer, error) {
+	a, err := q.Action.Canonical()
+	if err != nil {
+		return pipeline.Answer{}, err
+	}
+	var w wire.Answer
+	err = l.call(ctx, wire.MethodAsk, wire.Ask{Action: a, Decision: q.Decision, Preview: q.Preview}, &w)
+	if err != nil {
+		return pipeline.Answer{}, err
+	}
+	return pipeline.Answer{Approved: w.Approved, Pending: w.Pending, By: w.By, Ticket: w.Ticket, Why: w.Why, Until: w.Until}, nil
+}
+
+// leaseMargin is how long before its end a lease is not used any more.
+const leaseMargin = 5 * time.Second
+
+// Mint implements [pipeline.Minter]: a service without a credential gets the
+// empty secret.
+func (l *Link) Mint(ctx context.Context, a *ambit.Action) (ambit.SecretValue, error) {
+	if !l.secrets[a.Service] {
+		return ambit.SecretValue{}, nil
+	}
+	l.mu.Lock()
+	s, ok := l.leases[a.Service]
+	l.mu.Unlock()
+	if ok && time.Until(s.Expires) > leaseMargin {
+		return ambit.NewSecret(s.Secret), nil
+	}
+	if err := l.call(ctx, wire.MethodLease, wire.Lease{Service: a.Service}, &s); err != nil {
+		return ambit.SecretValue{}, err
+	}
+	if !time.Now().Before(s.Expires) {
+		return ambit.SecretValue{}, fmt.Errorf("the lease for %s has expired already", a.Service)
+	}
+	l.mu.Lock()
+	l.leases[a.Service] = s
+	l.mu.Unlock()
+	return ambit.NewSecret(s.Secret), nil
+}
+
+// JWT gets a JWT-SVID for an audience.
+func (l *Link) JWT(ctx context.Context, audience string) (wire.JWTAnswer, error) {
+	var a wire.JWTAnswer
+	return a, l.call(ctx, wire.MethodJWT, wire.JWT{Audience: audience}, &a)
+}
+
+// Alert records something that a person should look at. One that cannot be
+// recorded ends the task.
+func (l *Link) Alert(ctx context.Context, a wire.Alert) {
+	if err := l.call(ctx, wire.MethodAlert, a, nil); err != nil && l.Live() == nil {
+		l.end(fmt.Errorf("an alert could not be recorded: %w", err))
+	}
+}
