@@ -1,0 +1,53 @@
+// Package warden keeps protected names from coming into being inside a
+// writable workspace: at any depth, also in directories made later, without
+// ghost files and without an overlay. What is protected and exists already is
+// a read-only mount made by the walls; the warden does the rest.
+//
+// Two parts make it safe:
+//
+//   - The agent's Landlock domain grants everything in a guarded tree except
+//     [Withheld]. So the kernel itself refuses to create, link or move a name
+//     there, whichever system call is used and whoever wins a race.
+//   - The agent's seccomp filter ([Install]) hands each system call that makes
+//     a name to the [Warden], which runs in the sandbox's PID 1: same mounts,
+//     same user, no Landlock domain. It resolves the parent directory, decides
+//     on its own copy of the name, and makes the file itself. All else it
+//     answers with "continue", which is always safe, because then the kernel
+//     runs the call inside the Landlock domain.
+//
+// What is decided is a pair: a directory (an open descriptor inside a guarded
+// tree) and a last name. How the agent spelled the way to that directory does
+// not matter to the decision, so changing the spelling during the call gains
+// nothing. Names in a guarded tree come into being only through the warden,
+// which serialises renames against everything else.
+//
+// # Order of calls
+//
+//	agent's side, one locked thread, just before exec:
+//	    prctl(PR_SET_NO_NEW_PRIVS); landlock_restrict_self
+//	    Prove(roots...)            // Landlock really withholds: else refuse to start
+//	    main seccomp filter        // must allow seccomp(2) and sendmsg(2) until here
+//	    fd, err := Install()       // stacked; from here on, nothing may be created
+//	    SendListener(sock, fd)     // sock: one end of an AF_UNIX socket pair
+//	    execve
+//	sandbox's PID 1, the agent's parent:
+//	    fd, err := ReceiveListener(sock)
+//	    w, err := New(fd, rules)   // refuses what it cannot guard
+//	    go w.Serve()
+//
+// # What the walls must see to
+//
+//   - Every Root is a mount point (a bind mount is enough), made before New.
+//   - The Landlock ruleset handles all of [Withheld], and no rule on a Root or
+//     on any ancestor of a Root (in the sandbox's view) grants any of it:
+//     rights of ancestors add up. Prove tests exactly this.
+//   - Everything on a Root's own mount is writable by the agent. What is
+//     read-only inside is a read-only mount of its own.
+//   - Existing protected names, at any depth, are read-only mounts.
+//   - PID 1 and the agent have the same user and group ids; the agent has no
+//     capabilities, cannot ptrace PID 1, cannot mount, chroot, make namespaces,
+//     or use io_uring, userfaultfd and 32-bit system calls.
+//   - /proc is the sandbox's own, mounted where PID 1 can read it.
+//
+// Needs Linux 5.19 (Landlock's second version, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV).
+package warden
