@@ -1,0 +1,217 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"ambit"
+)
+
+// git recognises git's own traffic below a repository's path: the smart
+// protocol (git's Documentation/gitprotocol-http), Git LFS (git-lfs
+// docs/api) and the plain files of the dumb protocol. Only the exact shape
+// with its media type counts; the call still lacks its resource.
+func (r *Request) git() (c Call, ok bool) {
+	c, _, ok = r.gitShape()
+	return c, ok
+}
+
+// gitShape also returns the segments before git's own, which name the
+// repository.
+func (r *Request) gitShape() (c Call, repo []string, ok bool) {
+	if r.TrailingSlash {
+		return Call{}, nil, false
+	}
+	if repo, ok = cutTail(r.Segments, "info", "refs"); ok {
+		c, ok = r.gitRefs()
+		return c, repo, ok
+	}
+	for _, service := range []string{"git-upload-pack", "git-upload-archive", "git-receive-pack"} {
+		if repo, ok = cutTail(r.Segments, service); ok {
+			c, ok = r.gitService(service)
+			return c, repo, ok
+		}
+	}
+	if i := lfsRoot(r.Segments); i >= 0 {
+		c, ok = r.lfs(r.Segments[i+2:])
+		return c, r.Segments[:i], ok
+	}
+	return r.dumbGit()
+}
+
+func cutTail(segs []string, tail ...string) ([]string, bool) {
+	n := len(segs) - len(tail)
+	if n < 0 {
+		return nil, false
+	}
+	for i, t := range tail {
+		if segs[n+i] != t {
+			return nil, false
+		}
+	}
+	return segs[:n], true
+}
+
+// gitRefs is the discovery of refs. Anything but a plain fetch counts as the
+// beginning of a push: a second service parameter is read by some servers.
+func (r *Request) gitRefs() (Call, bool) {
+	if r.Method != "GET" && r.Method != "HEAD" {
+		return Call{}, false
+	}
+	if r.Query == "" || r.Query == "service=git-upload-pack" {
+		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
+	}
+	return Call{Operation: "git.push", Effect: ambit.Write}, true
+}
+
+func (r *Request) gitService(service string) (Call, bool) {
+	if r.Method != "POST" || r.Query != "" || r.mediaType() != "application/x-"+service+"-request" {
+		return Call{}, false
+	}
+	if service == "git-receive-pack" {
+		return r.receivePack(), true
+	}
+	return Call{Operation: "git.fetch", Effect: ambit.Read}, true
+}
+
+// isReceivePack says whether the body begins with a push's commands.
+func (r *Request) isReceivePack() bool {
+	_, ok := cutTail(r.Segments, "git-receive-pack")
+	return ok && r.Method == "POST"
+}
+
+// receivePack reads the commands of a push: one that deletes refs cannot be
+// undone from this side, and neither can one that cannot be read.
+func (r *Request) receivePack() Call {
+	deletes, ok := pushCommands(r.Body)
+	switch {
+	case len(r.header("Content-Encoding")) > 0, !ok:
+		return Call{Operation: "git.delete", Effect: ambit.Irreversible}
+	case deletes:
+		return Call{Operation: "git.delete", Effect: ambit.Irreversible}
+	}
+	return Call{Operation: "git.push", Effect: ambit.Write}
+}
+
+// pushCommands reads the pkt-lines "old new ref" up to the flush
+// (gitprotocol-pack, "Reference Update Request and Packfile Transfer").
+func pushCommands(b []byte) (deletes, ok bool) {
+	for len(b) >= 4 {
+		n, err := strconv.ParseUint(string(b[:4]), 16, 16)
+		if err != nil || strings.ContainsAny(string(b[:4]), "+-_") {
+			return false, false
+		}
+		if n == 0 {
+			return deletes, true
+		}
+		if n <= 4 || int(n) > len(b) {
+			return false, false
+		}
+		del, ok := pushCommand(b[4:n])
+		if !ok {
+			return false, false
+		}
+		deletes = deletes || del
+		b = b[n:]
+	}
+	return false, false
+}
+
+func pushCommand(line []byte) (deletes, ok bool) {
+	line, _, _ = bytes.Cut(line, []byte{0})
+	line = bytes.TrimSuffix(line, []byte{'\n'})
+	if oid, ok := bytes.CutPrefix(line, []byte("shallow ")); ok {
+		return false, isObjectID(oid)
+	}
+	f := bytes.SplitN(line, []byte{' '}, 3)
+	if len(f) != 3 || len(f[2]) == 0 || !isObjectID(f[0]) || !isObjectID(f[1]) {
+		return false, false
+	}
+	return len(bytes.Trim(f[1], "0")) == 0, true
+}
+
+func isObjectID(b []byte) bool {
+	if len(b) != 40 && len(b) != 64 { // SHA-1, SHA-256
+		return false
+	}
+	_, err := hex.Decode(make([]byte, len(b)/2), b)
+	return err == nil
+}
+
+const lfsType = "application/vnd.git-lfs+json"
+
+// lfsRoot is where "info", "lfs" stand in the path, -1 for nowhere.
+func lfsRoot(segs []string) int {
+	for i := 0; i+2 < len(segs); i++ {
+		if segs[i] == "info" && segs[i+1] == "lfs" {
+			return i
+		}
+	}
+	return -1
+}
+
+// isLFS says whether the body tells a download from an upload.
+func (r *Request) isLFS() bool {
+	_, ok := cutTail(r.Segments, "info", "lfs", "objects", "batch")
+	return ok && r.Method == "POST" && r.mediaType() == lfsType
+}
+
+func (r *Request) lfs(tail []string) (Call, bool) {
+	switch {
+	case r.Method == "GET" && len(tail) == 1 && tail[0] == "locks":
+		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
+	case r.Method != "POST" || r.mediaType() != lfsType:
+		return Call{}, false
+	}
+	switch strings.Join(tail, "/") {
+	case "objects/batch":
+		return r.lfsBatch(), true
+	case "locks/verify":
+		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
+	case "locks":
+		return Call{Operation: "git.push", Effect: ambit.Write}, true
+	}
+	return Call{}, false
+}
+
+// lfsBatch reads the operation of a batch (git-lfs docs/api/batch.md).
+func (r *Request) lfsBatch() Call {
+	if r.plainBody() {
+		v, err := strictJSON(r.Body)
+		if m, ok := v.(map[string]any); ok && err == nil {
+			switch m["operation"] {
+			case "download":
+				return Call{Operation: "git.fetch", Effect: ambit.Read}
+			case "upload":
+				return Call{Operation: "git.push", Effect: ambit.Write}
+			}
+		}
+	}
+	return Call{Operation: "git.delete", Effect: ambit.Irreversible}
+}
+
+// dumbGit is the plain files of a repository (gitprotocol-http, "Dumb Clients").
+func (r *Request) dumbGit() (c Call, repo []string, ok bool) {
+	if r.Method != "GET" && r.Method != "HEAD" {
+		return Call{}, nil, false
+	}
+	c = Call{Operation: "git.fetch", Effect: ambit.Read}
+	if repo, ok = cutTail(r.Segments, "HEAD"); ok {
+		return c, repo, true
+	}
+	n := len(r.Segments) - 3
+	if n < 0 || r.Segments[n] != "objects" {
+		return Call{}, nil, false
+	}
+	dir, file := r.Segments[n+1], r.Segments[n+2]
+	switch {
+	case dir == "info" && (file == "packs" || file == "alternates" || file == "http-alternates"):
+	case dir == "pack" && strings.HasPrefix(file, "pack-"):
+	case len(dir) == 2 && isObjectID([]byte(dir+file)):
+	default:
+		return Call{}, nil, false
+	}
+	return c, r.Segments[:n], true
+}
