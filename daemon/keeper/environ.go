@@ -1,0 +1,99 @@
+package keeper
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Places inside the sandbox.
+const (
+	insideHome   = "/home/agent"
+	insideBundle = "/etc/ssl/certs/ca-certificates.crt"
+	insideSocket = "/run/ambit/agent.sock"
+	insideSelf   = "/run/ambit/bin/ambit"
+)
+
+// bundleVars are the variables by which tools find the roots they trust, when
+// they do not use the system's bundle.
+var bundleVars = [...]string{
+	"SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+	"PIP_CERT", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE", "DENO_CERT", "NIX_SSL_CERT_FILE", "CODEX_CA_CERTIFICATE",
+}
+
+// passAlways are the variables of the person that say how to talk to them, and
+// nothing else.
+var passAlways = [...]string{"TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ", "NO_COLOR"}
+
+// environ builds the whole environment of the agent from an allow-list.
+type environ struct{ vars map[string]string }
+
+func newEnviron(lookup func(string) (string, bool)) *environ {
+	e := &environ{vars: map[string]string{}}
+	for _, k := range passAlways {
+		if v, ok := lookup(k); ok {
+			e.vars[k] = v
+		}
+	}
+	for _, k := range bundleVars {
+		e.vars[k] = insideBundle
+	}
+	e.set("HOME", insideHome)
+	e.set("USER", "agent")
+	e.set("LOGNAME", "agent")
+	e.set("SHELL", "/bin/sh")
+	e.set("TMPDIR", "/tmp")
+	e.set("AMBIT_SOCKET", insideSocket)
+	return e
+}
+
+func (e *environ) set(k, v string) { e.vars[k] = v }
+
+func (e *environ) list() []string {
+	out := make([]string, 0, len(e.vars))
+	for k, v := range e.vars {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// systemBundles are where distributions keep the roots (crypto/x509 looks in
+// the same places).
+var systemBundles = [...]string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
+}
+
+// bundle is what the sandbox trusts: the machine's roots, for what passes
+// through untouched, and the task's own authority.
+func bundle(task []byte) []byte {
+	for _, p := range systemBundles {
+		if b, err := os.ReadFile(p); err == nil {
+			return append(bytes.TrimRight(b, "\n"), append([]byte("\n"), task...)...)
+		}
+	}
+	return task
+}
+
+// hostsFile is /etc/hosts inside.
+func hostsFile(hostname string) []byte {
+	return []byte("127.0.0.1 localhost " + hostname + "\n::1 localhost\n")
+}
+
+// resolvConf sends every look-up to the gatekeeper; in the task's network
+// every address is local.
+const resolvConf = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
+
+// hostnameFor makes a host name of an agent's name (RFC 1123 section 2.1).
+func hostnameFor(agent string) string {
+	f := func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}
+	s := strings.Trim(strings.Map(f, agent), "-")
+	return s[:min(len(s), 63)]
+}
