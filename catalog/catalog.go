@@ -29,6 +29,10 @@ type Request struct {
 	TrailingSlash bool
 	Query         string // raw, without "?"
 
+	// Upgrade is "websocket" when the request asks to leave HTTP, also over
+	// HTTP/2 (RFC 8441); a field of that name in Header counts as well.
+	Upgrade string
+
 	// Header returns all values of a field, like net/http's Header.Values.
 	// nil means a request without fields.
 	Header func(name string) []string
@@ -116,24 +120,14 @@ const (
 	maxForm     = 256 << 10
 )
 
-// Kinds lists the kinds of service, sorted.
-func Kinds() []string {
-	var names []string
-	for _, k := range kinds() {
-		names = append(names, k.name)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // Hosts lists the hosts that a kind stands for when the grants file names
 // none; nil for a kind that has no hosts of its own, such as "http".
 func Hosts(kind string) []string {
 	k, ok := kindOf(kind)
-	if !ok {
+	if !ok || k.hosts == "" {
 		return nil
 	}
-	return slices.Clone(k.hosts)
+	return strings.Fields(string(k.hosts))
 }
 
 // Operations lists the known operations of a kind, sorted by name.
@@ -142,13 +136,9 @@ func Operations(kind string) []Operation {
 	if !ok {
 		return nil
 	}
-	seen := make(map[string]bool)
-	var ops []Operation
-	for _, o := range slices.Concat(httpOperations(), k.operations()) {
-		if !seen[o.Name] {
-			seen[o.Name] = true
-			ops = append(ops, o)
-		}
+	ops := httpOperations()
+	if k.table != nil {
+		ops = append(ops, k.table().ops...)
 	}
 	slices.SortFunc(ops, func(a, b Operation) int { return strings.Compare(a.Name, b.Name) })
 	return ops

@@ -204,6 +204,11 @@ func TestWebSocket(t *testing.T) {
 		if err != nil || show(calls) != c.want {
 			t.Errorf("%s: %v, %q, want %q", c.url, err, show(calls), c.want)
 		}
+		r := req(t, c.kind, "GET", c.url)
+		r.Upgrade = "websocket"
+		if calls, err := Classify(r); err != nil || show(calls) != c.want {
+			t.Errorf("%s without a field: %v, %q, want %q", c.url, err, show(calls), c.want)
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func (r *Request) check() error {
 		// A tunnel hides what follows, and a trace reflects the credential.
 		return fmt.Errorf("cannot classify request: the method %s is never passed on", r.Method)
 	}
-	if err := r.resource().Check(); err != nil {
+	if err := (ambit.Resource{Kind: "http", Segments: r.Segments}).Check(); err != nil {
 		return err
 	}
 	return r.checkOverride()
@@ -160,7 +160,7 @@ func goodMethod(m string) bool {
 // checkOverride refuses a request that carries a second method: frameworks
 // obey these fields, so that a POST deletes. All other readers see a POST.
 func (r *Request) checkOverride() error {
-	for _, f := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-Method", "X-Original-URL", "X-Rewrite-URL"} {
+	for _, f := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Method", "X-Original-Url", "X-Rewrite-Url"} {
 		if len(r.header(f)) > 0 {
 			return ErrOverride
 		}
@@ -184,6 +184,9 @@ func (r *Request) header(name string) []string {
 // queryNames says whether a raw query or an urlencoded form holds one of the
 // names, however it is written. Both separators that servers use count.
 func queryNames(raw string, names ...string) bool {
+	if raw == "" {
+		return false
+	}
 	for part := range strings.FieldsFuncSeq(raw, func(c rune) bool { return c == '&' || c == ';' }) {
 		key, _, _ := strings.Cut(part, "=")
 		if k, err := url.QueryUnescape(key); err == nil {
@@ -256,6 +259,9 @@ func (r *Request) plainBody() bool {
 // upgrade handles a request to leave HTTP on this connection.
 func (r *Request) upgrade() (c Call, ok bool, err error) {
 	v := r.header("Upgrade")
+	if r.Upgrade != "" && len(v) == 0 {
+		v = []string{r.Upgrade}
+	}
 	if len(v) == 0 {
 		return Call{}, false, nil
 	}
@@ -283,14 +289,14 @@ func classifyHTTP(r *Request) ([]Call, error) {
 	if c, ok, err := r.upgrade(); ok || err != nil {
 		return one(c, err)
 	}
-	if r.isBatch() {
-		return one(Call{"http.batch", ambit.Irreversible, r.resource()}, nil)
-	}
 	if r.Service.Git {
 		if c, ok := r.git(); ok {
 			c.Resource = r.resource()
 			return one(c, nil)
 		}
+	}
+	if r.isBatch() {
+		return one(Call{"http.batch", ambit.Irreversible, r.resource()}, nil)
 	}
 	if r.speaksGraphQL() {
 		return r.graphQL(r.openGraphQL())

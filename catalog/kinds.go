@@ -2,33 +2,39 @@ package catalog
 
 // kind is one kind of service.
 type kind struct {
-	name       string
-	hosts      []string
-	classify   func(*Request) ([]Call, error)
-	operations func() []Operation
+	hosts    hosts
+	classify func(*Request) ([]Call, error)
+	table    func() *table // nil for a kind without operations of its own
 }
 
-func kinds() []kind {
-	none := func() []Operation { return nil }
-	return []kind{
-		{"http", nil, classifyHTTP, none},
-		{"web", nil, classifyWeb, none},
-		{"github", []string{
-			"api.github.com", "github.com", "uploads.github.com", "raw.githubusercontent.com", "codeload.github.com",
-		}, classifyGitHub, func() []Operation { return githubTable().operations() }},
-		{"anthropic", []string{"api.anthropic.com"}, classifyAnthropic, func() []Operation { return anthropicTable().operations() }},
-		{"openai", []string{"api.openai.com"}, classifyOpenAI, func() []Operation { return openAITable().operations() }},
-		{"npm", []string{"registry.npmjs.org"}, classifyNPM, func() []Operation { return npmTable().operations() }},
-		{"pypi", []string{"pypi.org", "files.pythonhosted.org", "upload.pypi.org"}, classifyPyPI, func() []Operation { return pypiTable().operations() }},
-		{"goproxy", []string{"proxy.golang.org", "sum.golang.org"}, classifyGoProxy, func() []Operation { return goProxyTable().operations() }},
-	}
+// Kinds lists the kinds of service, sorted.
+func Kinds() []string {
+	return []string{"anthropic", "github", "goproxy", "http", "npm", "openai", "pypi", "web"}
 }
 
 func kindOf(name string) (kind, bool) {
-	for _, k := range kinds() {
-		if k.name == name {
-			return k, true
-		}
+	switch name {
+	case "http":
+		return kind{classify: classifyHTTP}, true
+	case "web":
+		return kind{classify: classifyWeb}, true
+	case "github":
+		return kind{githubHosts, classifyGitHub, githubTable}, true
+	case "anthropic":
+		return kind{hosts("api.anthropic.com"), classifyAnthropic, anthropicTable}, true
+	case "openai":
+		return kind{hosts("api.openai.com"), classifyOpenAI, openAITable}, true
+	case "npm":
+		return kind{hosts("registry.npmjs.org"), classifyNPM, npmTable}, true
+	case "pypi":
+		return kind{hosts("pypi.org files.pythonhosted.org upload.pypi.org"), classifyPyPI, pypiTable}, true
+	case "goproxy":
+		return kind{hosts("proxy.golang.org sum.golang.org"), classifyGoProxy, goProxyTable}, true
 	}
 	return kind{}, false
 }
+
+// hosts is a list of names parted by spaces.
+type hosts string
+
+const githubHosts hosts = "api.github.com github.com uploads.github.com raw.githubusercontent.com codeload.github.com"

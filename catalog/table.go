@@ -142,5 +142,3 @@ func (n *node) find(segs []string) *entry {
 	}
 	return n.rest
 }
-
-func (t *table) operations() []Operation { return t.ops }

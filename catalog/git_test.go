@@ -1,0 +1,219 @@
+package catalog
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"ambit"
+)
+
+func pkt(s string) string { return fmt.Sprintf("%04x%s", len(s)+4, s) }
+
+func TestPushCommands(t *testing.T) {
+	zero, one, two := strings.Repeat("0", 40), strings.Repeat("1", 40), strings.Repeat("2", 40)
+	caps := "\x00report-status side-band-64k"
+	for name, c := range map[string]struct {
+		body string
+		want string
+	}{
+		"probe":          {"0000", "git.push write"},
+		"update":         {pkt(one+" "+two+" refs/heads/a"+caps) + "0000PACK", "git.push write"},
+		"create, LF":     {pkt(zero+" "+two+" refs/heads/a"+caps+"\n") + "0000", "git.push write"},
+		"shallow":        {pkt("shallow "+one) + pkt(zero+" "+two+" refs/heads/a"+caps) + "0000", "git.push write"},
+		"SHA-256":        {pkt(strings.Repeat("0", 64)+" "+strings.Repeat("a", 64)+" refs/heads/a"+caps) + "0000", "git.push write"},
+		"delete":         {pkt(one+" "+zero+" refs/heads/a"+caps) + "0000", "git.delete irreversible"},
+		"delete, second": {pkt(one+" "+two+" refs/heads/a"+caps) + pkt(one+" "+zero+" refs/heads/b") + "0000", "git.delete irreversible"},
+		"signed":         {pkt("push-cert"+caps) + "0000", "git.delete irreversible"},
+		"no flush":       {pkt(one + " " + two + " refs/heads/a"), "git.delete irreversible"},
+		"empty":          {"", "git.delete irreversible"},
+		"bad length":     {"zzzz" + one, "git.delete irreversible"},
+		"signed length":  {"+040" + one, "git.delete irreversible"},
+		"over the end":   {"ffff" + one, "git.delete irreversible"},
+		"delimiter":      {"0001" + "0000", "git.delete irreversible"},
+		"no ref":         {pkt(one+" "+two) + "0000", "git.delete irreversible"},
+	} {
+		r := req(t, "github", "POST", "https://github.com/acme/web.git/git-receive-pack", "Content-Type", "application/x-git-receive-pack-request")
+		r.Body, r.BodyWhole = []byte(c.body), false
+		calls, err := Classify(r)
+		if err != nil || operations(calls) != c.want || calls[0].Resource.String() != "acme/web" {
+			t.Errorf("%s: %v, %s, want %s", name, err, show(calls), c.want)
+		}
+		if BodyLimit(r) == 0 {
+			t.Errorf("%s: the commands are not asked for", name)
+		}
+	}
+}
+
+func TestGitShapes(t *testing.T) {
+	up := "application/x-git-upload-pack-request"
+	lfs := "application/vnd.git-lfs+json"
+	for _, c := range []struct{ method, path, ctype, body, want string }{
+		{"GET", "/info/refs?service=git-upload-pack", "", "", "git.fetch read"},
+		{"GET", "/info/refs", "", "", "git.fetch read"},
+		{"GET", "/info/refs?service=git-receive-pack", "", "", "git.push write"},
+		{"GET", "/info/refs?service=git-upload-pack&service=git-receive-pack", "", "", "git.push write"},
+		{"GET", "/info/refs?service=git%2dreceive-pack", "", "", "git.push write"},
+		{"POST", "/git-upload-pack", up, "0000", "git.fetch read"},
+		{"POST", "/git-upload-archive", "application/x-git-upload-archive-request", "", "git.fetch read"},
+		{"POST", "/git-upload-pack", "text/plain", "", "http.post other"},
+		{"POST", "/git-upload-pack/", up, "", "http.post other"},
+		{"POST", "/git-upload-pack?x=y", up, "", "http.post other"},
+		{"POST", "/GIT-upload-pack", up, "", "http.post other"},
+		{"PUT", "/git-upload-pack", up, "", "http.put other"},
+		{"POST", "/info/refs?service=git-upload-pack", up, "", "http.post other"},
+		{"GET", "/objects/info/packs", "", "", "git.fetch read"},
+		{"GET", "/objects/ab/" + strings.Repeat("c", 38), "", "", "git.fetch read"},
+		{"GET", "/objects/pack/pack-x.idx", "", "", "git.fetch read"},
+		{"POST", "/info/lfs/objects/batch", lfs, `{"operation":"download","objects":[]}`, "git.fetch read"},
+		{"POST", "/info/lfs/objects/batch", lfs + "; charset=utf-8", `{"operation":"upload"}`, "git.push write"},
+		{"POST", "/info/lfs/objects/batch", lfs, `{"operation":"download","operation":"upload"}`, "git.delete irreversible"},
+		{"POST", "/info/lfs/objects/batch", lfs, `{"operation":"erase"}`, "git.delete irreversible"},
+		{"POST", "/info/lfs/objects/batch", "application/json", `{"operation":"download"}`, "http.batch irreversible"},
+		{"GET", "/info/lfs/locks", "", "", "git.fetch read"},
+		{"POST", "/info/lfs/locks/verify", lfs, "{}", "git.fetch read"},
+		{"POST", "/info/lfs/locks", lfs, "{}", "git.push write"},
+		{"POST", "/info/lfs/locks/7/unlock", lfs, "{}", "http.post other"},
+	} {
+		for kind, base := range map[string]string{"github": "https://github.com/acme/web", "http": "https://h.test/g/acme/web.git"} {
+			r := req(t, kind, c.method, base+c.path, "Content-Type", c.ctype)
+			r.Body = []byte(c.body)
+			r.Service.Git = kind == "http"
+			other := map[string]string{"github": "irreversible", "http": "write"}[kind]
+			want := strings.Replace(c.want, "other", other, 1)
+			if kind == "github" {
+				want = strings.Replace(want, "http.batch", "http.post", 1)
+			}
+			calls, err := Classify(r)
+			if err != nil || operations(calls) != want {
+				t.Errorf("%s %s %s: %v, %s, want %s", kind, c.method, c.path, err, operations(calls), want)
+			}
+		}
+	}
+}
+
+// A repository path on github.com is owner/name and nothing else.
+func TestGitElsewhereOnGitHub(t *testing.T) {
+	for _, path := range []string{"/git-upload-pack", "/a/git-upload-pack", "/a/b/c/git-upload-pack"} {
+		r := req(t, "github", "POST", "https://github.com"+path, "Content-Type", "application/x-git-upload-pack-request")
+		if calls, err := Classify(r); err != nil || calls[0].Effect != ambit.Irreversible {
+			t.Errorf("%s: %v, %s", path, err, show(calls))
+		}
+	}
+}
+
+// gitServer is git's own HTTP server over a bare repository, with what each
+// request was classified as.
+type gitServer struct {
+	url string
+	mu  sync.Mutex
+	ops []string
+}
+
+func (g *gitServer) take() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	ops := slices.Compact(g.ops)
+	g.ops = nil
+	return ops
+}
+
+func startGit(t *testing.T) *gitServer {
+	t.Helper()
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Skip("git is not installed: its real traffic cannot be seen")
+	}
+	root := t.TempDir()
+	run(t, "", "git", "init", "-q", "--bare", filepath.Join(root, "web.git"))
+	run(t, filepath.Join(root, "web.git"), "git", "config", "http.receivepack", "true")
+	h := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=t"}}
+	g := &gitServer{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		g.see(t, q)
+		// CGI wants a length, which a large push does not give.
+		whole, err := io.ReadAll(q.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		q.Body, q.ContentLength, q.TransferEncoding = io.NopCloser(bytes.NewReader(whole)), int64(len(whole)), nil
+		h.ServeHTTP(w, q)
+	}))
+	t.Cleanup(s.Close)
+	g.url = s.URL
+	return g
+}
+
+func (g *gitServer) see(t *testing.T, q *http.Request) {
+	r := Request{Kind: "http", Scheme: "http", Host: "127.0.0.1", Method: q.Method, Query: q.URL.RawQuery,
+		Segments: strings.Split(strings.Trim(q.URL.Path, "/"), "/"), Header: q.Header.Values, Service: Service{Git: true}}
+	if n := BodyLimit(r); n > 0 {
+		r.Body, r.BodyWhole = peek(t, q, n)
+	}
+	calls, err := Classify(r)
+	if err != nil {
+		t.Errorf("%s %s: %v", q.Method, q.URL, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ops = append(g.ops, operations(calls))
+}
+
+func run(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@x.test", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@x.test")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}
+
+// The real program's traffic: a clone only reads, a push writes, and a push
+// that deletes is irreversible.
+func TestRealGit(t *testing.T) {
+	g := startGit(t)
+	dir := filepath.Join(t.TempDir(), "w")
+	run(t, "", "git", "clone", "-q", g.url+"/web.git", dir)
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read"}) {
+		t.Errorf("clone: %v", got)
+	}
+	run(t, dir, "git", "checkout", "-q", "-b", "main")
+	run(t, dir, "git", "commit", "-q", "--allow-empty", "-m", "one")
+	run(t, dir, "git", "push", "-q", "origin", "main", "main:other")
+	if got := g.take(); !slices.Equal(got, []string{"git.push write"}) {
+		t.Errorf("push: %v", got)
+	}
+	big := make([]byte, 3<<20) // over git's http.postBuffer: sent in chunks, after a probe
+	for i := range big {
+		big[i] = byte(i * i >> 7)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "big"), big, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, "git", "add", "big")
+	run(t, dir, "git", "commit", "-q", "-m", "two")
+	run(t, dir, "git", "-c", "http.postBuffer=1000", "-c", "core.compression=0", "push", "-q", "origin", "main")
+	if got := g.take(); !slices.Equal(got, []string{"git.push write"}) {
+		t.Errorf("large push: %v", got)
+	}
+	run(t, dir, "git", "push", "-q", "origin", ":other")
+	if got := g.take(); !slices.Equal(got, []string{"git.push write", "git.delete irreversible"}) {
+		t.Errorf("deletion: %v", got)
+	}
+	run(t, dir, "git", "fetch", "-q", "origin")
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read"}) {
+		t.Errorf("fetch: %v", got)
+	}
+}
