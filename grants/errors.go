@@ -181,11 +181,22 @@ func distance(a, b string) int {
 // secret scanners.
 func looksSecret(s string) bool {
 	for _, p := range secretPrefixes() {
-		if i := strings.Index(s, p); i >= 0 && len(s) >= i+len(p)+8 {
+		if _, rest, ok := strings.Cut(s, p); ok && run(rest, strings.HasSuffix(p, "-")) >= 12 {
 			return true
 		}
 	}
 	return strings.Contains(s, "-----BEGIN ") || hasPassword(s)
+}
+
+// run is how many letters and digits s begins with; dashed tokens have dashes
+// too.
+func run(s string, dashed bool) int {
+	for i, r := range s {
+		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (!dashed || (r != '-' && r != '_')) {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func secretPrefixes() []string {

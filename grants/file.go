@@ -75,6 +75,8 @@ type Line struct {
 	WithoutAsking bool
 	Until         time.Time
 	UntilPos      Pos
+	// Implied marks a line that the sandbox's paths stand for.
+	Implied bool
 }
 
 // Conditions is the closed list of what else must hold for a line to match.
@@ -121,6 +123,9 @@ type Service struct {
 	Inject       *Inject     // nil for the kind's default
 	Env          []Text      // variables inside that hold a placeholder
 	EncodedSlash bool        // %2F in a path segment separates
+	Git          bool        // serves git over HTTP on any path
+	Reads        []Text      // path patterns whose POSTs only read
+	GraphQL      []Text      // path patterns that speak GraphQL
 }
 
 // Credential says where the broker finds the secret. Exactly one is set.

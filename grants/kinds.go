@@ -1,0 +1,205 @@
+package grants
+
+import (
+	"slices"
+
+	"ambit"
+)
+
+// Kinds is what is known of the kinds of service, given in by the caller so
+// that this package knows no service by itself. The zero value knows none.
+type Kinds struct {
+	List []Kind
+	// Classify says what a request would do. It is used for the actions that
+	// people write (expectations, explain) and must be the same that the web
+	// gate uses. nil classifies by the method alone.
+	Classify func(Request) ([]Call, error)
+	// Workspace and Home are where file patterns start: absolute paths. Empty
+	// means /workspace and /home/agent.
+	Workspace, Home string
+}
+
+// Kind is one kind of service.
+type Kind struct {
+	Name       string
+	Hosts      []string // when the file names none; the first is the one of path patterns
+	Port       int      // when the file names none; 0 means the scheme's
+	Operations []Operation
+	// Resource is the kind of resource that a plain pattern names, such as
+	// "repo". A pattern that starts with "/" always names a path of the first
+	// host, unless Resource is "tcp".
+	Resource string
+	// Segments is how many segments such a resource has; 0 for any number.
+	Segments int
+	// Example is a plain pattern, for messages.
+	Example string
+	// FoldCase says that the service takes capital letters of a plain resource
+	// for small ones. Patterns are then lowered, and an action with a capital
+	// letter there is refused: whoever classifies must lower it.
+	FoldCase bool
+	// Inject is how the credential is injected when the file does not say.
+	Inject Inject
+}
+
+// Operation is one known operation of a kind.
+type Operation struct {
+	Name    string // "github.pulls.create"
+	Effect  ambit.Effect
+	Summary string // "Open a pull request"; may be empty
+}
+
+// Request is one HTTP request, decoded, for Kinds.Classify.
+type Request struct {
+	Service       *Service // nil for plain web hosts and hosts that nobody named
+	Kind          string   // the service's, or "web"
+	Method        string   // upper case
+	Scheme, Host  string
+	Port          int // never 0
+	Segments      []string
+	TrailingSlash bool
+	Query         string
+}
+
+// Call is one operation that a request would perform.
+type Call struct {
+	Operation string
+	Effect    ambit.Effect
+	Resource  ambit.Resource
+}
+
+// DefaultKinds knows what needs no catalog: http, web, tcp and files.
+func DefaultKinds() Kinds {
+	bearer := Inject{Header: "Authorization", Format: "Bearer {}"}
+	return Kinds{List: []Kind{
+		{Name: "http", Resource: "http", Example: "/v1/**", Operations: httpOperations(), Inject: bearer},
+		webKind(), filesKind(), tcpKind(),
+	}}
+}
+
+func webKind() Kind {
+	return Kind{Name: "web", Resource: "http", Example: "docs.python.org", Operations: httpOperations()}
+}
+
+func filesKind() Kind {
+	return Kind{Name: "files", Resource: "file", Example: "src", Operations: []Operation{
+		{"files.read", ambit.Read, "Read files and list folders"},
+		{"files.write", ambit.Write, "Create, change and delete files"},
+	}}
+}
+
+// tcpKind has one operation. What flows over a connection is not seen, so that
+// it counts as a write, which says why, and never as a read.
+func tcpKind() Kind {
+	return Kind{Name: "tcp", Resource: "tcp", Segments: 1, Example: "*", Operations: []Operation{
+		{"tcp.connect", ambit.Write, "Open a connection, over which anything can be sent"},
+	}}
+}
+
+// httpOperations are the methods (RFC 9110 section 9.2, RFC 5789).
+func httpOperations() []Operation {
+	return []Operation{
+		{"http.get", ambit.Read, "Read what a URL names"},
+		{"http.head", ambit.Read, "Read only the header of what a URL names"},
+		{"http.options", ambit.Read, "Ask what a URL can do"},
+		{"http.post", ambit.Write, "Send data to a URL"},
+		{"http.put", ambit.Write, "Replace what a URL names"},
+		{"http.patch", ambit.Write, "Change what a URL names"},
+		{"http.delete", ambit.Irreversible, "Delete what a URL names"},
+	}
+}
+
+// find returns a kind. What every build has is there even when the caller gave
+// none of it.
+func (k Kinds) find(name string) (Kind, bool) {
+	for _, kind := range slices.Concat(k.List, []Kind{webKind(), filesKind(), tcpKind()}) {
+		if kind.Name == name {
+			return kind, true
+		}
+	}
+	return Kind{}, false
+}
+
+// names lists the kinds that a service can be of.
+func (k Kinds) names() []string {
+	out := []string{"tcp"}
+	for _, kind := range k.List {
+		if kind.Name != "files" && kind.Name != "web" && kind.Name != "tcp" {
+			out = append(out, kind.Name)
+		}
+	}
+	return out
+}
+
+// hosts returns a service's hosts, or those of its kind.
+func (k Kinds) hosts(s *Service) []string {
+	if len(s.Hosts) == 0 {
+		kind, _ := k.find(s.Kind.Value)
+		return kind.Hosts
+	}
+	var out []string
+	for _, h := range s.Hosts {
+		out = append(out, h.Value)
+	}
+	return out
+}
+
+func (k Kinds) place() place {
+	p := place{k.Workspace, k.Home}
+	if p.workspace == "" {
+		p.workspace = "/workspace"
+	}
+	if p.home == "" {
+		p.home = "/home/agent"
+	}
+	return p
+}
+
+// classify says what a request would do, by the caller's function or by the
+// method alone.
+func (k Kinds) classify(r Request) ([]Call, error) {
+	if k.Classify != nil {
+		return k.Classify(r)
+	}
+	c := Call{Operation: "http.other", Resource: r.resource()}
+	for _, o := range httpOperations() {
+		if o.Name == "http."+lower(r.Method) {
+			c.Operation, c.Effect = o.Name, o.Effect
+		}
+	}
+	return []Call{c}, nil
+}
+
+// operation finds the operation that a line means: its whole name, or its name
+// within the kind. A wildcard stands at the end, after a dot, or alone.
+func (k Kind) operation(s string) (full string, ok bool) {
+	if s == "*" {
+		return s, true
+	}
+	for _, name := range []string{s, k.Name + "." + s} {
+		for _, o := range k.Operations {
+			if o.Name == name || covers(name, o.Name) {
+				return name, true
+			}
+		}
+	}
+	return "", false
+}
+
+// covers says whether an operation, or a wildcard for some, stands for name.
+func covers(op, name string) bool {
+	if n := len(op); n > 1 && op[n-2:] == ".*" {
+		return len(name) >= n && name[:n-1] == op[:n-1]
+	}
+	return op == name || op == "*"
+}
+
+// effects returns the known operations that op stands for, and the set of their
+// effects.
+func (k Kind) effects(op string) (ops []Operation) {
+	for _, o := range k.Operations {
+		if covers(op, o.Name) {
+			ops = append(ops, o)
+		}
+	}
+	return ops
+}

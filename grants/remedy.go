@@ -1,0 +1,278 @@
+package grants
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ambit"
+)
+
+// maxRemedy bounds what a remedy repeats of an action, in bytes.
+const maxRemedy = 300
+
+// Remedy says why the lines that come nearest do not give the action, and the
+// smallest line that would. Nothing of the action reaches it unquoted: a path
+// cannot smuggle YAML, a wildcard or an order to a terminal into it.
+func (g *Grants) Remedy(a *ambit.Action) string { return g.RemedyWith(a, Facts{}) }
+
+// RemedyWith is Remedy with the facts of the decision. It is "" for an action
+// that is allowed.
+func (g *Grants) RemedyWith(a *ambit.Action, f Facts) string {
+	if g == nil || g.index == nil || g.DecideWith(a, f).Verdict == ambit.Allow {
+		return ""
+	}
+	var b strings.Builder
+	for _, n := range g.nearest(a, f) {
+		b.WriteString("nearest: " + n.By + " " + n.Why + "\n")
+	}
+	if line, no := g.smallest(a, f); no != "" {
+		b.WriteString(no)
+	} else {
+		b.WriteString("it would take:\n" + line)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Near is a line that almost gives an action.
+type Near struct {
+	By  string `json:"by"`  // the line
+	Why string `json:"why"` // what it lacks
+}
+
+// nearest returns the two lines that come nearest, the nearest first.
+func (g *Grants) nearest(a *ambit.Action, f Facts) []Near {
+	type scored struct {
+		n     Near
+		score int
+	}
+	var all []scored
+	for i, r := range g.rules {
+		if r.service != a.Service {
+			continue
+		}
+		if why, score := g.lacks(i, r, a, f); why != "" {
+			all = append(all, scored{Near{r.by, why}, score})
+		}
+	}
+	slices.SortStableFunc(all, func(x, y scored) int { return cmp.Compare(y.score, x.score) })
+	var out []Near
+	for _, s := range all[:min(len(all), 2)] {
+		out = append(out, s.n)
+	}
+	return out
+}
+
+// lacks says what keeps a rule from giving the action, and how near it comes:
+// more the less is missing.
+func (g *Grants) lacks(i int, r *rule, a *ambit.Action, f Facts) (string, int) {
+	fit := r.patternFit(a)
+	switch {
+	case fit < whole:
+		return "gives " + r.shortPatterns() + ", not " + shortResource(a), fit
+	case !r.operation(a.Operation):
+		return "gives " + strings.Join(r.ops, ", ") + ", not " + show(a.Operation), whole + 1
+	case !r.fits(a.Effect.Worst()):
+		return "gives only what " + r.effectWords() + "; this " + effectVerb(a.Effect), whole + 1
+	case r.service == "files" && g.hidden(r, a):
+		class, name := ProtectedIn(a.Resource.Segments)
+		return "does not reach " + show(strings.Join(name, "/")) + ": such a name (" + string(class) +
+			") is protected, and a line must name it literally", whole + 2
+	case slices.ContainsFunc(r.except, func(p pattern) bool { return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) }):
+		return "takes it out by `except`", whole + 2
+	case !r.holds(&f) && r.during != nil && !r.during.Holds(f.Now):
+		return "holds only during " + r.during.Text, whole + 3
+	case !r.holds(&f):
+		return "ended at " + r.until.Format("2006-01-02T15:04:05Z07:00"), whole + 3
+	case r.rate != nil && !f.Assume && (f.Limits == nil || f.Limits.Exhausted(i)):
+		return "has used up its limit of " + r.rate.Text, whole + 4
+	}
+	return "", 0
+}
+
+// whole is how well a pattern fits that matches.
+const whole = 1000
+
+// patternFit is whole for a pattern that matches, apart from protected names,
+// and else how many segments agree.
+func (r *rule) patternFit(a *ambit.Action) (best int) {
+	for _, p := range r.patterns {
+		if p.kind != a.Resource.Kind {
+			continue
+		}
+		if p.covers(a.Resource.Segments) {
+			return whole
+		}
+		n := 0
+		for n < min(len(p.segs), len(a.Resource.Segments)) && matchSegment(p.segs[n], a.Resource.Segments[n], n == 0 && p.kind == "http") {
+			n++
+		}
+		best = max(best, n)
+	}
+	return best
+}
+
+// hidden says whether the rule's pattern covers the path but a protected name
+// keeps it from matching.
+func (g *Grants) hidden(r *rule, a *ambit.Action) bool {
+	for _, p := range r.patterns {
+		if p.match(a.Resource, a.Effect) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *rule) shortPatterns() string {
+	var out []string
+	for _, t := range r.line.Patterns {
+		out = append(out, t.Value)
+	}
+	return clipped(strings.Join(out, ", "), 80)
+}
+
+func shortResource(a *ambit.Action) string {
+	segs := a.Resource.Segments
+	if a.Resource.Kind == "http" && len(segs) > 0 && a.Service != "web" && a.Service != "" {
+		return show("/" + strings.Join(segs[1:], "/"))
+	}
+	return show(a.Resource.String())
+}
+
+// effectWords says what effects a rule gives.
+func (r *rule) effectWords() string {
+	var out []string
+	for _, e := range []ambit.Effect{ambit.Read, ambit.Write, ambit.Irreversible} {
+		if r.fits(e) {
+			out = append(out, effectVerb(e))
+		}
+	}
+	return strings.Join(out, " or ")
+}
+
+func effectVerb(e ambit.Effect) string {
+	switch e.Worst() {
+	case ambit.Read:
+		return "reads"
+	case ambit.Write:
+		return "changes things"
+	}
+	return "cannot be undone"
+}
+
+// smallest writes the smallest line that would give the action, or says why
+// none can.
+func (g *Grants) smallest(a *ambit.Action, f Facts) (line, no string) {
+	m := match{facts: f}
+	g.decide(a, &m)
+	switch {
+	case m.limited != 0:
+		return "", "a higher limit in " + g.rules[m.limited-1].by + " would allow more"
+	case a.Resource.Check() != nil || len(a.Resource.Segments) == 0 || len(a.Resource.String()) > maxRemedy:
+		return "", "no line can give it: the resource is not in its plain form, or too long"
+	case strings.Contains(a.Resource.String(), "*"):
+		return "", "no line can give it by name: the resource holds a *"
+	case hasUpper(a.Resource.Segments) && g.folds[a.Service] == a.Resource.Kind:
+		return "", "no line can give it: the resource is not in small letters"
+	}
+	c := &compiler{reporter: &reporter{}, kinds: g.kinds, g: g}
+	s, k, ok := c.target(&Line{Service: Text{Value: a.Service}})
+	if !ok {
+		return g.newService(a)
+	}
+	text := g.patternText(a, s, k)
+	if p, why := c.pattern(text, s, k); why != "" || !slices.Equal(p.segs, a.Resource.Segments) {
+		return "", "no line can give it by name"
+	}
+	return lineText(a, a.Service, text, k), ""
+}
+
+// lineText writes a line under its section.
+func lineText(a *ambit.Action, service, text string, k Kind) string {
+	section := map[ambit.Effect]string{ambit.Read: "read", ambit.Write: "write"}[a.Effect.Worst()]
+	if section == "" {
+		section = "ask"
+	}
+	var b strings.Builder
+	b.WriteString(section + ":\n  - " + service + ": " + quote(text) + "\n")
+	if _, known := k.operation(a.Operation); known && section != "read" && k.Name != "files" {
+		b.WriteString("    operations: [" + strings.TrimPrefix(a.Operation, k.Name+".") + "]\n")
+	}
+	if section != "read" {
+		b.WriteString("    because: \"…\"\n")
+	}
+	return b.String()
+}
+
+// patternText writes the action's resource as a pattern of the service.
+func (g *Grants) patternText(a *ambit.Action, s *Service, k Kind) string {
+	segs := a.Resource.Segments
+	switch {
+	case a.Resource.Kind == "file":
+		if rest, ok := strings.CutPrefix(a.Resource.String(), g.kinds.place().workspace+"/"); ok && rest != "" {
+			return rest
+		}
+		return a.Resource.String()
+	case k.Name == "web":
+		if len(segs) == 1 {
+			return segs[0] + "/"
+		}
+		return strings.Join(segs, "/")
+	case a.Resource.Kind == "http" && segs[0] != s.Authority(s.Hosts[0].Value):
+		return s.Scheme.Value + "://" + segs[0] + "/" + strings.Join(segs[1:], "/")
+	case a.Resource.Kind == "http":
+		return "/" + strings.Join(segs[1:], "/")
+	}
+	return strings.Join(segs, "/")
+}
+
+// newService writes a line for a host that nothing in the file reaches.
+func (g *Grants) newService(a *ambit.Action) (line, no string) {
+	segs := a.Resource.Segments
+	at := endpointOf(segs[0])
+	if why, _ := badHost(at.Host); why != "" || (a.Resource.Kind != "http" && a.Resource.Kind != "tcp") {
+		return "", "no line can give it: nothing in the file reaches it"
+	}
+	if a.Resource.Kind == "http" && a.Effect == ambit.Read && !strings.HasPrefix(a.Args["url"], "http://") {
+		web := webKind()
+		return lineText(a, "web", g.patternText(a, nil, web), web), ""
+	}
+	name := g.freeName(at.Host)
+	decl := "services:\n  " + name + ": {kind: " + a.Resource.Kind + ", host: " + at.Host
+	if a.Resource.Kind == "tcp" || at.Port != 443 {
+		decl += ", port: " + strconv.Itoa(at.Port)
+	}
+	if strings.HasPrefix(a.Args["url"], "http://") {
+		decl += ", scheme: http"
+	}
+	k, ok := g.kinds.find(a.Resource.Kind)
+	if !ok {
+		return "", "no line can give it: nothing in the file reaches it"
+	}
+	text := "*"
+	if a.Resource.Kind == "http" {
+		text = "/" + strings.Join(segs[1:], "/")
+	}
+	return decl + "}\n" + lineText(a, name, text, k), ""
+}
+
+// freeName makes a service's name of a host.
+func (g *Grants) freeName(host string) string {
+	name := strings.Trim(strings.Map(func(r rune) rune {
+		if (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9') {
+			return r
+		}
+		return '-'
+	}, host), "-0123456789")
+	name = strings.TrimRight(name[:min(len(name), 36)], "-")
+	if name == "" || slices.Contains(lineKeys(), name) || slices.Contains([]string{"files", "web", "http", "tcp"}, name) {
+		name = "host-" + name
+	}
+	for n := 2; ; n++ {
+		if _, taken := g.Service(name); !taken {
+			return name
+		}
+		name = strings.TrimRight(name, "-0123456789") + "-" + strconv.Itoa(n)
+	}
+}

@@ -1,0 +1,104 @@
+package grants
+
+import (
+	"time"
+
+	"ambit"
+)
+
+// rule is one compiled line.
+type rule struct {
+	line     *Line
+	service  string
+	verdict  ambit.Verdict
+	effects  uint8    // bit e is set when effect e fits
+	ops      []string // whole names, wildcards, or "*" alone
+	patterns []pattern
+	except   []pattern
+	during   *Window
+	until    time.Time // zero: no end
+	rate     *Rate
+
+	by, why, spent string // what a decision cites
+}
+
+func effectBits(es ...ambit.Effect) (bits uint8) {
+	for _, e := range es {
+		bits |= 1 << e
+	}
+	return bits
+}
+
+// fits says whether the rule is about actions of the effect.
+func (r *rule) fits(e ambit.Effect) bool { return r.effects&(1<<e) != 0 }
+
+// conditional says whether more than the pattern decides.
+func (r *rule) conditional() bool {
+	return len(r.except) > 0 || r.during != nil || !r.until.IsZero() || r.rate != nil
+}
+
+// holds says whether the rule's times hold. A missing fact is false.
+func (r *rule) holds(f *Facts) bool {
+	if f.Assume {
+		return true
+	}
+	if r.during != nil && !r.during.Holds(f.Now) {
+		return false
+	}
+	return r.until.IsZero() || (!f.Now.IsZero() && f.Now.Before(r.until))
+}
+
+// excepts says whether an exception takes the resource out. A protected name
+// makes no exception narrower.
+func (r *rule) excepts(m *match) bool {
+	for i := range r.except {
+		if r.except[i].kind == m.kind && r.except[i].covers(m.segs) {
+			return true
+		}
+	}
+	return false
+}
+
+// covers is match without the protection of names: an exception may only take
+// more away.
+func (p *pattern) covers(segs []string) bool {
+	rest := len(segs) - len(p.segs)
+	if rest < 0 || (rest == 0 && !p.self) || (rest > 0 && !p.tail) {
+		return false
+	}
+	for i, want := range p.segs {
+		if !matchSegment(want, segs[i], i == 0 && p.kind == "http") {
+			return false
+		}
+	}
+	return true
+}
+
+// operation says whether the rule names the operation.
+func (r *rule) operation(op string) bool {
+	for _, o := range r.ops {
+		if covers(o, op) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches says whether the rule matches an action. It is the slow and obvious
+// reading of the semantics, used by explain; the index must agree with it.
+func (r *rule) matches(a *ambit.Action, f *Facts) bool {
+	if a.Service != r.service || !r.fits(a.Effect.Worst()) || !r.operation(a.Operation) || !r.holds(f) {
+		return false
+	}
+	for _, p := range r.except {
+		if p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) {
+			return false
+		}
+	}
+	for _, p := range r.patterns {
+		if p.match(a.Resource, a.Effect) {
+			return true
+		}
+	}
+	return false
+}
