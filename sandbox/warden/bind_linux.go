@@ -1,0 +1,87 @@
+//go:build amd64 || arm64
+
+package warden
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
+
+// bind makes the file of a Unix socket. Other sockets, and names that are not
+// files, are the kernel's.
+func (c *call) bind(sock int32, addr, size uint64) answer {
+	text, ok := c.socketPath(addr, size)
+	if !ok {
+		return pass()
+	}
+	base := c.w.slash
+	if text[0] != '/' {
+		if base, ok = c.base(unix.AT_FDCWD); !ok {
+			return pass()
+		}
+	}
+	p, ok := c.lookup(base, text, false)
+	if !ok || p.tail != "" || !c.readStatus() {
+		return pass()
+	}
+	own, ok := c.socket(sock)
+	if !ok {
+		return pass()
+	}
+	c.w.moves.Lock()
+	defer c.w.moves.Unlock()
+	if a, ok := c.mayMake(p, false); !ok {
+		return a
+	}
+	return c.bindAt(own, p, base, text)
+}
+
+// socketPath reads a sockaddr_un (unix(7)) that names a file.
+func (c *call) socketPath(addr, size uint64) (string, bool) {
+	const most = 110 // sizeof(struct sockaddr_un)
+	if size := int32(size); size <= 2 || size > most {
+		return "", false
+	}
+	b := c.readMemory(addr, c.buf[:int32(size)])
+	if len(b) <= 2 || b[0] != unix.AF_UNIX || b[1] != 0 || b[2] == 0 {
+		return "", false
+	}
+	path, _, _ := bytes.Cut(b[2:], []byte{0})
+	return string(path), true
+}
+
+// socket takes a copy of the caller's descriptor.
+func (c *call) socket(fd int32) (int, bool) {
+	pidfd, ok := c.keep(unix.PidfdOpen(c.tgid, 0))
+	if !ok {
+		return -1, false
+	}
+	return c.keep(unix.PidfdGetfd(pidfd, int(fd), 0))
+}
+
+// bindAt binds the socket. Its name stays as the caller wrote it where no link
+// leads there, so that getsockname(2) gives it back; else it is the last name,
+// which cannot lead anywhere but into the directory that was decided about.
+func (c *call) bindAt(sock int, p place, base int, text string) answer {
+	at, ok1 := c.pathOf(p.dir)
+	from, ok2 := c.pathOf(base)
+	if from == "/" {
+		from = ""
+	}
+	if text[0] != '/' {
+		from += "/"
+	}
+	dir := base
+	if !ok1 || !ok2 || from+text != at+"/"+p.name {
+		dir, text = p.dir, p.name
+	}
+	if err := unix.Fchdir(dir); err != nil {
+		return result(err)
+	}
+	err := unix.Bind(sock, &unix.SockaddrUnix{Name: text})
+	if e := unix.Fchdir(c.w.slash); err == nil && e != nil {
+		err = e
+	}
+	return result(err)
+}

@@ -1,0 +1,158 @@
+//go:build amd64 || arm64
+
+package warden
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// rename moves a name inside one guarded tree. Between two trees, or a tree
+// and the rest, the kernel answers EXDEV by itself: a tree is a mount.
+func (c *call) rename(oldDir, oldPath, newDir, newPath uint64, flags uint) answer {
+	from, ok1 := c.place(oldDir, oldPath, false)
+	to, ok2 := c.place(newDir, newPath, false)
+	if !ok1 || !ok2 || flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
+		return pass()
+	}
+	c.w.moves.Lock()
+	defer c.w.moves.Unlock()
+	a, b, answer, ok := c.bothSpots(from, to)
+	if !ok {
+		return answer
+	}
+	if absent(from) {
+		return result(unix.ENOENT)
+	}
+	if !mayRename(a, b, hollow(from)) || flags&unix.RENAME_EXCHANGE != 0 && !mayRename(b, a, false) {
+		return c.refuseMove(a, b)
+	}
+	if !c.valid() {
+		return answer
+	}
+	return result(unix.Renameat2(from.dir, from.name+from.tail, to.dir, to.name+to.tail, flags))
+}
+
+func mayRename(from, to spot, fresh bool) bool {
+	return from.tree.mayMove(from.rel) && to.tree.mayMake(to.rel, fresh)
+}
+
+// bothSpots locates two places that must be in one tree. When they are not,
+// it gives the call's answer.
+func (c *call) bothSpots(from, to place) (a, b spot, no answer, ok bool) {
+	a, inA := c.spot(from)
+	b, inB := c.spot(to)
+	switch {
+	case inA == lost || inB == lost:
+		return a, b, answer{}, false
+	case inA != inside || inB != inside || a.tree != b.tree:
+		return a, b, pass(), false
+	}
+	return a, b, answer{}, true
+}
+
+// refuseMove reports the end that is protected.
+func (c *call) refuseMove(from, to spot) answer {
+	if to.tree.mayMake(to.rel, true) {
+		c.w.refuse(from.path())
+	} else {
+		c.w.refuse(to.path())
+	}
+	return answer{}
+}
+
+// hollow says whether a place is a directory with nothing inside. A directory
+// that cannot be read counts as full.
+func hollow(p place) bool {
+	fd, err := unix.Openat(p.dir, p.name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var buf [4096]byte
+	n, err := unix.Getdents(fd, buf[:])
+	for err == nil && n > 0 {
+		if _, _, names := unix.ParseDirent(buf[:n], -1, nil); len(names) > 0 {
+			return false
+		}
+		n, err = unix.Getdents(fd, buf[:])
+	}
+	return err == nil
+}
+
+// link gives a file in a guarded tree another name in it.
+func (c *call) link(oldDir, oldPath, newDir, newPath uint64, flags int) answer {
+	if flags&^(unix.AT_SYMLINK_FOLLOW|unix.AT_EMPTY_PATH) != 0 {
+		return pass()
+	}
+	source, ok1 := c.source(oldDir, oldPath, flags)
+	to, ok2 := c.place(newDir, newPath, false)
+	if !ok1 || !ok2 {
+		return pass()
+	}
+	c.w.moves.Lock()
+	defer c.w.moves.Unlock()
+	if !absent(to) {
+		return pass()
+	}
+	t, rel, in := c.locate(source)
+	b, inB := c.spot(to)
+	if in == lost || inB == lost {
+		return answer{}
+	}
+	if in != inside || inB != inside || t != b.tree {
+		return pass()
+	}
+	if !t.mayLink(rel) || !t.mayMake(b.rel, false) {
+		return c.refuseMove(spot{t, rel}, b)
+	}
+	if !c.valid() {
+		return answer{}
+	}
+	from := "/proc/self/fd/" + strconv.Itoa(source)
+	return result(unix.Linkat(unix.AT_FDCWD, from, to.dir, to.name+to.tail, unix.AT_SYMLINK_FOLLOW))
+}
+
+// source opens the file that is to be linked, and nothing else: what it is
+// called may change, the file cannot.
+func (c *call) source(dirfd, path uint64, flags int) (int, bool) {
+	text, ok := c.readString(path)
+	if !ok {
+		return -1, false
+	}
+	if text == "" {
+		if flags&unix.AT_EMPTY_PATH == 0 || int32(dirfd) == unix.AT_FDCWD {
+			return -1, false
+		}
+		return c.base(int32(dirfd))
+	}
+	if flags&unix.AT_SYMLINK_FOLLOW != 0 {
+		if fd, ok := c.ownFD(dirfd, text); ok {
+			return fd, true
+		}
+	}
+	p, ok := c.place(dirfd, path, flags&unix.AT_SYMLINK_FOLLOW != 0)
+	if !ok || p.tail != "" {
+		return -1, false
+	}
+	return c.keep(unix.Openat(p.dir, p.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0))
+}
+
+// ownFD opens what "/proc/self/fd/N" is to the caller: how open(2) says to
+// name a file made with O_TMPFILE.
+func (c *call) ownFD(dirfd uint64, text string) (int, bool) {
+	base, ok := c.w.slash, true
+	if text[0] != '/' {
+		base, ok = c.base(int32(dirfd))
+	}
+	way, name, tail := cut(text)
+	if !ok || tail != "" || way == "" {
+		return -1, false
+	}
+	dir, ok := c.walkSlowly(base, way)
+	if !ok || !inProc(dir) {
+		return -1, false
+	}
+	return c.jump(dir, name)
+}

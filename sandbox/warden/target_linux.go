@@ -1,0 +1,128 @@
+//go:build amd64 || arm64
+
+package warden
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// call is one notice being answered. What it reads of the caller is used only
+// after valid has said that the caller was the one who asked all the while.
+type call struct {
+	*worker
+	n    notice
+	nr   int32 // of the modern twin
+	args [6]uint64
+
+	fds   []int // closed when the call is answered
+	known bool
+	tgid  int
+	umask int
+}
+
+func (c *call) tid() int { return int(c.n.tid) }
+
+// keep takes over a descriptor that was just opened.
+func (c *call) keep(fd int, err error) (int, bool) {
+	if err != nil {
+		return -1, false
+	}
+	c.fds = append(c.fds, fd)
+	return fd, true
+}
+
+func (c *call) close() {
+	for _, fd := range c.fds {
+		_ = unix.Close(fd)
+	}
+}
+
+// valid says whether the caller still waits for this answer. A thread id can
+// be given to another process when its owner dies; what was read before valid
+// was then perhaps another's.
+func (c *call) valid() bool {
+	_, e := ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&c.n.id))
+	return e == 0
+}
+
+// base opens what the caller's relative paths start from.
+func (c *call) base(dirfd int32) (int, bool) {
+	at := strconv.Itoa(c.tid())
+	if dirfd == unix.AT_FDCWD {
+		at += "/cwd"
+	} else {
+		at += "/fd/" + strconv.Itoa(int(dirfd))
+	}
+	return c.keep(unix.Openat(c.w.proc, at, unix.O_PATH|unix.O_CLOEXEC, 0))
+}
+
+// readString reads a path from the caller's memory: at most PATH_MAX bytes
+// with the closing NUL. Whatever is wrong with it, the kernel will say.
+func (c *call) readString(addr uint64) (string, bool) {
+	b := c.readMemory(addr, c.buf[:])
+	i := bytes.IndexByte(b, 0)
+	if i < 0 {
+		return "", false
+	}
+	return string(b[:i]), true
+}
+
+// readMemory reads up to len(buf) bytes, fewer when the memory ends.
+func (c *call) readMemory(addr uint64, buf []byte) []byte {
+	page := uint64(os.Getpagesize())
+	var remote [3]unix.RemoteIovec // PATH_MAX touches two pages of 4096 bytes
+	n, left := 0, uint64(len(buf))
+	for ; left > 0 && n < len(remote); n++ {
+		part := min(left, page-addr%page)
+		remote[n] = unix.RemoteIovec{Base: uintptr(addr), Len: int(part)}
+		addr, left = addr+part, left-part
+	}
+	local := []unix.Iovec{{Base: &buf[0]}}
+	local[0].SetLen(len(buf) - int(left))
+	got, err := unix.ProcessVMReadv(c.tid(), local, remote[:n], 0)
+	if err != nil {
+		return nil
+	}
+	return buf[:got]
+}
+
+// readStatus learns the caller's process id and file mode mask.
+func (c *call) readStatus() bool {
+	if c.known {
+		return true
+	}
+	fd, err := unix.Openat(c.w.proc, strconv.Itoa(c.tid())+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	n, err := unix.Read(fd, c.buf[:512])
+	_ = unix.Close(fd)
+	if err != nil {
+		return false
+	}
+	c.umask, c.tgid, c.known = parseStatus(c.buf[:n])
+	return c.known
+}
+
+// parseStatus reads the head of /proc/PID/status (proc_pid_status(5)). The
+// name comes first and cannot forge a line: the kernel escapes its newlines.
+func parseStatus(b []byte) (umask, tgid int, ok bool) {
+	mask, ok1 := field(b, "\nUmask:\t", 8)
+	id, ok2 := field(b, "\nTgid:\t", 10)
+	return int(mask), int(id), ok1 && ok2 && id > 0 && mask <= 0o777
+}
+
+func field(b []byte, key string, base int) (uint64, bool) {
+	_, rest, ok := bytes.Cut(b, []byte(key))
+	if !ok {
+		return 0, false
+	}
+	word, _, ok := bytes.Cut(rest, []byte("\n"))
+	n, err := strconv.ParseUint(string(word), base, 31)
+	return n, ok && err == nil
+}

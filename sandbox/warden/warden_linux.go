@@ -1,0 +1,179 @@
+//go:build amd64 || arm64
+
+package warden
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// workers answer notices at the same time; one is always enough, more keep a
+// slow file system from holding up every other process.
+const workers = 4
+
+// Warden answers the notices of one sandbox. It is made by [New] only.
+type Warden struct {
+	listener int
+	slash    int              // O_PATH of "/"
+	proc     int              // O_PATH of "/proc"
+	ownFDs   int              // O_PATH of the warden's own "/proc/…/fd"
+	trees    map[uint64]*tree // by mount id
+	sealed   map[uint64]bool  // mount ids of Rules' Mounts
+	fast     bool
+
+	// moves is held for writing while a name moves or gets a second inode
+	// name, and for reading while one is made: no directory that a decision
+	// was made about is somewhere else when the decision is carried out.
+	moves sync.RWMutex
+
+	refused atomic.Uint64
+	denied  chan string
+	tell    func(string)
+}
+
+// tree is a guarded tree on its mount.
+type tree struct {
+	*guard
+	mount uint64
+}
+
+// New takes over the listener and compiles the rules. It refuses rules that it
+// cannot keep: no tree, a Root that is no mount point, a Mount that is none or
+// that is writable, a name that is no name. It must run in the sandbox's view
+// of files and processes.
+func New(listener int, r Rules) (*Warden, error) {
+	if len(r.Trees) == 0 {
+		return nil, errors.New("cannot guard the workspace: the rules name no tree")
+	}
+	w := &Warden{listener: listener, trees: map[uint64]*tree{}, sealed: map[uint64]bool{},
+		denied: make(chan string, 16), tell: r.Denied}
+	for _, d := range []struct {
+		to   *int
+		path string
+	}{{&w.slash, "/"}, {&w.proc, "/proc"}, {&w.ownFDs, "/proc/self/fd"}} {
+		fd, err := unix.Open(d.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("cannot guard the workspace: cannot open %s: %w", d.path, err)
+		}
+		*d.to = fd
+	}
+	var errs []error
+	for _, t := range r.Trees {
+		errs = append(errs, w.take(t))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	w.fast = syncWake(listener)
+	return w, nil
+}
+
+// take in one tree.
+func (w *Warden) take(t Tree) error {
+	g, err := compile(t)
+	if err != nil {
+		return err
+	}
+	id, err := mountPoint(t.Root)
+	if err != nil {
+		return fmt.Errorf("cannot guard %q: %w", t.Root, err)
+	}
+	if w.trees[id] != nil {
+		return fmt.Errorf("cannot guard %q: the rules name it twice", t.Root)
+	}
+	for _, m := range t.Mounts {
+		rel, _ := g.relative(m)
+		at := t.Root + "/" + rel
+		mid, err := mountPoint(at)
+		if err != nil {
+			return fmt.Errorf("cannot guard %q: %w", at, err)
+		}
+		var fs unix.Statfs_t
+		if err := unix.Statfs(at, &fs); err != nil || fs.Flags&unix.ST_RDONLY == 0 {
+			return fmt.Errorf("cannot guard %q: its mount is not read-only", at)
+		}
+		w.sealed[mid] = true
+	}
+	g.followLinks()
+	w.trees[id] = &tree{guard: g, mount: id}
+	return nil
+}
+
+// mountPoint returns the id of the mount whose root is at path.
+func mountPoint(path string) (uint64, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_MNT_ID, &st); err != nil {
+		return 0, err
+	}
+	if st.Mask&unix.STATX_MNT_ID == 0 || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return 0, errors.New("it is not a mount point")
+	}
+	return st.Mnt_id, nil
+}
+
+// Serve answers notices until the last process with the filter has ended, and
+// then returns nil. After an error nothing is answered any more: the caller
+// must end the task, whose processes wait in the kernel.
+func (w *Warden) Serve() error {
+	done := make(chan error, workers+1)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		awaitHangUp(w.listener)
+		done <- nil
+	}()
+	for range workers {
+		go func() { done <- (&worker{w: w}).serve() }()
+	}
+	if w.tell != nil {
+		go w.report(stop)
+	}
+	return <-done
+}
+
+// Refused counts the names that were refused.
+func (w *Warden) Refused() uint64 { return w.refused.Load() }
+
+// Report says what is enforced, one sentence a line.
+func (w *Warden) Report() []string {
+	var lines []string
+	for _, t := range w.trees {
+		lines = append(lines, "protected names in "+strconv.Quote(t.root)+": "+strconv.Itoa(len(t.names))+" at any depth and "+
+			strconv.Itoa(len(t.paths))+" paths cannot be created (Landlock withholds creation, the warden makes the rest)")
+	}
+	if !w.fast {
+		lines = append(lines, "the warden wakes slowly (the kernel is before 6.6)")
+	}
+	return lines
+}
+
+// refuse counts a refusal and passes it on, unless the last ones still wait.
+func (w *Warden) refuse(path string) {
+	w.refused.Add(1)
+	if w.tell == nil {
+		return
+	}
+	select {
+	case w.denied <- path:
+	default:
+	}
+}
+
+// report hands refusals to the callback, at most ten a second.
+func (w *Warden) report(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case path := <-w.denied:
+			w.tell(path)
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+//go:build amd64 || arm64
+
+package warden
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// worker is one thread that answers notices. The thread has a file mode mask
+// and a working directory of its own, takes over the caller's for each call,
+// and has no capability with which to make what the caller could not.
+type worker struct {
+	w   *Warden
+	buf [unix.PathMax]byte
+}
+
+// answer is what a call gets. The zero value refuses.
+type answer struct {
+	how   how
+	errno unix.Errno
+	fd    int
+	flags uint32 // O_CLOEXEC or 0, for fd
+	undo  func() // when the caller has no room for fd
+}
+
+type how int
+
+const (
+	refused  how = iota // EACCES
+	passed              // the kernel runs the call, inside the Landlock domain
+	done                // the warden has performed it
+	failed              // errno
+	injected            // the caller gets fd
+)
+
+func pass() answer { return answer{how: passed} }
+
+// result answers with what the kernel said to the warden.
+func result(err error) answer {
+	if err == nil {
+		return answer{how: done}
+	}
+	if e, ok := err.(unix.Errno); ok {
+		return answer{how: failed, errno: e}
+	}
+	return answer{}
+}
+
+func (k *worker) serve() error {
+	runtime.LockOSThread() // for good: the thread ends with the goroutine
+	if err := k.shed(); err != nil {
+		return err
+	}
+	var n notice
+	for {
+		switch e := receive(k.w.listener, &n); {
+		case e == 0:
+			k.handle(&n)
+		case e != unix.ENOENT:
+			return fmt.Errorf("cannot receive what the agent wants to create: %w", e)
+		case hungUp(k.w.listener):
+			return nil
+		}
+	}
+}
+
+// shed takes the thread's own mask and directory, and drops its capabilities.
+func (k *worker) shed() error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("cannot guard the workspace: cannot have a file mode mask apart: %w", err)
+	}
+	var none [2]unix.CapUserData
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capset(&hdr, &none[0]); err != nil {
+		return fmt.Errorf("cannot guard the workspace: cannot drop capabilities: %w", err)
+	}
+	return nil
+}
+
+func (k *worker) handle(n *notice) {
+	c := &call{worker: k, n: *n}
+	c.nr, c.args = modern(n.nr, n.args)
+	defer c.close()
+	c.send(c.dispatch())
+}
+
+func (c *call) dispatch() answer {
+	a := c.args
+	switch c.nr {
+	case unix.SYS_OPENAT:
+		return c.open(a[0], a[1], int(int32(a[2])), uint32(a[3]))
+	case unix.SYS_MKDIRAT:
+		return c.mkdir(a[0], a[1], uint32(a[2]))
+	case unix.SYS_MKNODAT:
+		return c.mknod(a[0], a[1], uint32(a[2]))
+	case unix.SYS_SYMLINKAT:
+		return c.symlink(a[0], a[1], a[2])
+	case unix.SYS_LINKAT:
+		return c.link(a[0], a[1], a[2], a[3], int(int32(a[4])))
+	case unix.SYS_RENAMEAT2:
+		return c.rename(a[0], a[1], a[2], a[3], uint(uint32(a[4])))
+	case unix.SYS_BIND:
+		return c.bind(int32(a[0]), a[1], a[2])
+	}
+	return answer{}
+}
+
+// send answers the notice. A caller that has died meanwhile gets nothing.
+func (c *call) send(a answer) {
+	r := reply{id: c.n.id}
+	switch a.how {
+	case passed:
+		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+	case done:
+	case failed:
+		r.errno = -int32(a.errno)
+	case injected:
+		e := c.inject(a)
+		if e == 0 || e == unix.ENOENT {
+			return
+		}
+		a.undo()
+		r.errno = -int32(e)
+	default:
+		r.errno = -int32(unix.EACCES)
+	}
+	_, _ = ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
+}
+
+// inject puts the descriptor into the caller's table and answers with its
+// number, in one step.
+func (c *call) inject(a answer) unix.Errno {
+	add := addition{id: c.n.id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, srcFD: uint32(a.fd), newFlags: a.flags}
+	_, e := ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&add))
+	return e
+}
