@@ -1,0 +1,233 @@
+// Package broker holds the credentials of services in ring 1 and hands them out
+// as leases: short, of one task, and over with it.
+//
+// A lease goes requested ▶ live ▶ revoking ▶ dead. It is kept as requested, and
+// its intent is in the log, before a provider is asked to make anything; so
+// whatever a crash leaves behind is known and is ended at the next start. What
+// is kept never holds the credential itself.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"ambit"
+	"ambit/store/row"
+)
+
+// Bounds of leases.
+const (
+	MaxLife     = 15 * time.Minute
+	renewBefore = time.Minute // a lease with less left is made anew
+	maxService  = 64          // bytes of a service's name
+	maxServices = 256         // of one task
+)
+
+// ErrUnknown is a task or service that the broker has nothing for.
+var ErrUnknown = errors.New("the broker has no credential for it")
+
+// Order says what a provider is to make.
+type Order struct {
+	Lease   string // 32 hexadecimal digits: the idempotency key
+	Task    ambit.TaskID
+	Service string
+	Expires time.Time // the latest end
+}
+
+// Credential is what a provider made.
+type Credential struct {
+	Secret  ambit.SecretValue
+	Handle  string    // the provider's own name for it, never a secret; may be empty
+	Expires time.Time // zero means the order's
+}
+
+// Provider makes and ends credentials of one kind. Package brokertest has the
+// test that every provider passes.
+type Provider interface {
+	// Name is the provider's kind, "static", and is kept with its leases.
+	Name() string
+	// Mint makes one credential. An error may leave one behind that the order's
+	// lease id names.
+	Mint(ctx context.Context, o Order) (Credential, error)
+	// Revoke ends what Mint made for a lease, if anything. To revoke what is
+	// already gone, or was never made, is no error.
+	Revoke(ctx context.Context, l row.Lease) error
+	// Prove says whether what Mint made for a lease can still be used.
+	Prove(ctx context.Context, l row.Lease) (usable bool, err error)
+}
+
+// Store is what the broker needs to outlive the daemon. Every change is durable
+// when it returns nil.
+type Store interface {
+	AddLease(ctx context.Context, l row.Lease) error
+	MoveLease(ctx context.Context, m row.LeaseMove) error
+	// OpenLeases returns every lease that is not dead.
+	OpenLeases(ctx context.Context) ([]row.Lease, error)
+}
+
+// Config sets a broker up. Every field is required.
+type Config struct {
+	Store Store
+	Now   func() time.Time
+	// Live returns nil while the task may act.
+	Live func(ambit.TaskID) error
+	// Record puts a lease's state into the log and returns when it is durable. It
+	// is called with requested before anything is made, and with dead.
+	Record func(ctx context.Context, l row.Lease) error
+}
+
+// Lease is a credential as it is handed to ring 2.
+type Lease struct {
+	ID      string
+	Task    ambit.TaskID
+	Service string
+	Expires time.Time
+	Secret  ambit.SecretValue // the caller's own copy: it wipes it
+}
+
+// Broker makes and ends leases. Make it with [Open]; the zero value refuses. It
+// is safe for use by many goroutines.
+type Broker struct {
+	c Config
+
+	mu    sync.Mutex
+	tasks map[ambit.TaskID]*holding
+}
+
+// holding is what one task has.
+type holding struct {
+	expires  time.Time
+	services map[string]*service
+}
+
+// service makes the leases of one service for one task, one at a time.
+type service struct {
+	task     ambit.TaskID
+	name     string
+	provider Provider
+	expires  time.Time // the task's
+	ctx      context.Context
+	stop     context.CancelFunc
+
+	mu   sync.Mutex // held while a lease is made or ended
+	over bool
+	now  *held
+	dead []row.Lease // that could not be ended yet
+}
+
+// held is a live lease.
+type held struct {
+	lease  row.Lease
+	secret ambit.SecretValue
+}
+
+// Open makes a broker. Call [Broker.Reconcile] before the first Register.
+func Open(c Config) (*Broker, error) {
+	if c.Store == nil || c.Now == nil || c.Live == nil || c.Record == nil {
+		return nil, errors.New("cannot open the broker: store, clock, tasks and log must all be given")
+	}
+	return &Broker{c: c, tasks: map[ambit.TaskID]*holding{}}, nil
+}
+
+// Register says where a task's credential for a service comes from. expires is
+// the task's end: no lease outlives it. A service that is registered already is
+// an error, so that nothing can be put in another's place.
+func (b *Broker) Register(task ambit.TaskID, name string, expires time.Time, p Provider) error {
+	if b == nil || b.tasks == nil {
+		return errors.New("cannot register: the broker is not open")
+	}
+	if name == "" || len(name) > maxService || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) || p == nil {
+		return fmt.Errorf("cannot register service %.64q: want a name of 1 to %d visible ASCII characters and a provider", name, maxService)
+	}
+	if err := b.c.Live(task); err != nil {
+		return fmt.Errorf("cannot register %s: %w", name, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.tasks[task]
+	if h == nil {
+		h = &holding{expires: expires, services: map[string]*service{}}
+	}
+	switch {
+	case !expires.Equal(h.expires):
+		return fmt.Errorf("cannot register %s: the task ends at %v, not %v", name, h.expires, expires)
+	case h.services[name] != nil:
+		return fmt.Errorf("cannot register %s: it is registered already", name)
+	case len(h.services) >= maxServices:
+		return fmt.Errorf("cannot register %s: the task has %d services, at most %d", name, len(h.services), maxServices)
+	}
+	s := &service{task: task, name: name, provider: p, expires: expires}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	h.services[name], b.tasks[task] = s, h
+	return nil
+}
+
+// Mint returns the task's lease for a service, making or renewing it when there
+// is none with a minute left. Its end is at most fifteen minutes away and never
+// after the task's.
+func (b *Broker) Mint(ctx context.Context, task ambit.TaskID, name string) (Lease, error) {
+	s, err := b.find(task, name)
+	if err != nil {
+		return Lease{}, err
+	}
+	if err := b.c.Live(task); err != nil {
+		return Lease{}, fmt.Errorf("cannot give a credential for %s: %w", name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := b.c.Now()
+	if s.over || !now.Before(s.expires) {
+		return Lease{}, fmt.Errorf("cannot give a credential for %s: the task is over", name)
+	}
+	if s.now == nil || now.Add(min(renewBefore, s.expires.Sub(now))).After(s.now.lease.Expires) {
+		if err := b.renew(ctx, s, now); err != nil {
+			return Lease{}, err
+		}
+	}
+	l := s.now.lease
+	return Lease{ID: l.ID, Task: l.Task, Service: l.Service, Expires: l.Expires, Secret: s.now.copy()}, nil
+}
+
+func (h *held) copy() ambit.SecretValue {
+	return ambit.NewSecret(append([]byte(nil), h.secret.Reveal()...))
+}
+
+func (b *Broker) find(task ambit.TaskID, name string) (*service, error) {
+	if b == nil || b.tasks == nil {
+		return nil, errors.New("cannot give a credential: the broker is not open")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h := b.tasks[task]; h != nil && h.services[name] != nil {
+		return h.services[name], nil
+	}
+	return nil, fmt.Errorf("cannot give a credential for %.64q: %w: credentials come with ambit run, so start the task again if the daemon was restarted", name, ErrUnknown)
+}
+
+// End ends all leases of a task, wipes what they held and forgets the task. A
+// lease that its provider could not end stays in the store as revoking, for
+// Reconcile. To end what is not known is no error.
+func (b *Broker) End(ctx context.Context, task ambit.TaskID) error {
+	if b == nil || b.tasks == nil {
+		return errors.New("cannot end leases: the broker is not open")
+	}
+	b.mu.Lock()
+	h := b.tasks[task]
+	delete(b.tasks, task)
+	b.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	for _, s := range h.services {
+		s.stop() // whoever is still making a lease gives up
+	}
+	var errs []error
+	for _, s := range h.services {
+		errs = append(errs, b.close(context.WithoutCancel(ctx), s))
+	}
+	return errors.Join(errs...)
+}
