@@ -185,7 +185,7 @@ func (w *walker) text(n *yaml.Node, what string) (Text, bool) {
 		w.add(t.Pos, "put it in quotes: "+quote(n.Value), "%s must be text, and is %s", what, kindName(n))
 		return t, false
 	}
-	return t, w.visible(t, what, unicode.IsGraphic)
+	return t, w.visible(t, what, isGraphic)
 }
 
 // prose is text that people read: it may have several lines.
@@ -209,6 +209,8 @@ func (w *walker) prose(n *yaml.Node, what string) Text {
 	}
 	return t
 }
+
+func isGraphic(r rune) bool { return unicode.IsGraphic(r) }
 
 func (w *walker) visible(t Text, what string, ok func(rune) bool) bool {
 	if strings.TrimSpace(t.Value) == "" {
