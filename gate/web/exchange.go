@@ -1,0 +1,133 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"ambit"
+	"ambit/pipeline"
+)
+
+// exchange is one request on its way through the pipeline, with its response.
+type exchange struct {
+	g    *Gate
+	in   *inbound
+	w    http.ResponseWriter
+	out  *out1 // HTTP/1.x only
+	r    *route
+	acts []ambit.Action
+
+	prefix   []byte // of the body, read already
+	whole    bool   // prefix is the whole body
+	bound    bool   // the actions' arguments hold the body's digest
+	asked    bool   // a person was asked
+	charged  int64  // bytes taken from the gate's budget
+	started  bool   // the response's head was written
+	upgraded bool   // the connection is no longer HTTP
+
+	record  ambit.RecordID // of the intent
+	outcome ambit.Outcome
+	detail  string
+}
+
+// handle takes one request the whole way and answers it. It says whether the
+// agent's connection can carry another.
+func (g *Gate) handle(ctx context.Context, in *inbound, w http.ResponseWriter) bool {
+	x := &exchange{g: g, in: in, w: w}
+	x.out, _ = w.(*out1)
+	defer func() { g.buffered.Add(-x.charged) }()
+	if bad := x.prepare(ctx); bad != nil {
+		act := in.plainAction()
+		g.refuse(ctx, act, bad).write(w, http.StatusForbidden)
+		return bad.alert == ""
+	}
+	return x.answer(ctx, x.do(ctx, x.acts))
+}
+
+// prepare checks the request, finds its route and makes its actions.
+func (x *exchange) prepare(ctx context.Context) *refusal {
+	if bad := x.in.check(); bad != nil {
+		return bad
+	}
+	if len(x.in.conn.routes) == 0 {
+		return noRoute(x.in.conn.at)
+	}
+	if bad := x.classify(); bad != nil {
+		return bad
+	}
+	if x.r.HasCredential {
+		if bad := x.r.stripCredentials(x.in.header, &x.in.url); bad != nil {
+			return bad
+		}
+	}
+	if bad := x.g.checkPlaceholders(x.in, x.prefix); bad != nil {
+		return bad
+	}
+	endToEnd(x.in.header, x.in.hop)
+	return x.bind()
+}
+
+// do takes the actions through the pipeline, one inside the other: the request
+// is sent when the last of them is permitted, and never in part.
+func (x *exchange) do(ctx context.Context, acts []ambit.Action) error {
+	preview := func() string {
+		x.asked = true
+		return x.preview()
+	}
+	if len(acts) == 1 {
+		return x.g.c.Do.Do(ctx, acts[0], preview, x.perform)
+	}
+	return x.g.c.Do.Do(ctx, acts[0], preview, func(ctx context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
+		if err := p.Check(); err != nil {
+			return ambit.Refused, "no permit", err
+		}
+		x.outcome, x.detail = ambit.Refused, "another part of the request was refused"
+		err := x.do(ctx, acts[1:])
+		return x.outcome, x.detail, err
+	})
+}
+
+// perform is the only place where an upstream is contacted.
+func (x *exchange) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
+	var err error
+	x.outcome, x.detail, err = x.send(ctx, p)
+	return x.outcome, x.detail, err
+}
+
+// answer tells the agent how it ended, when the response did not already.
+func (x *exchange) answer(ctx context.Context, err error) bool {
+	switch {
+	case err == nil:
+		return !x.upgraded
+	case x.started || ctx.Err() != nil:
+		x.abort()
+		return false
+	}
+	if p, ok := errors.AsType[*pipeline.Refusal](err); ok {
+		x.g.unrecorded(ctx, p)
+		told(p, time.Now()).write(x.w, http.StatusForbidden)
+		return true
+	}
+	e := answerError{Refused: describe(&x.acts[0]), Code: CodeUpstream, Why: "the request was allowed, but it failed", Record: x.record.String()}
+	status := http.StatusBadGateway
+	if bad, ok := errors.AsType[*refusal](err); ok {
+		e.Code, e.Why, e.Instead = bad.code, bad.why, bad.instead
+		if !bad.gateway {
+			status = http.StatusForbidden
+		}
+	}
+	e.write(x.w, status)
+	return true
+}
+
+// abort makes the agent notice that a response is cut.
+func (x *exchange) abort() {
+	if x.out != nil {
+		x.out.err = io.ErrUnexpectedEOF
+		return
+	}
+	panic(http.ErrAbortHandler) // net/http resets the stream, and expects this
+}

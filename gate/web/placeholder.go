@@ -1,0 +1,127 @@
+package web
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// owner is a placeholder with what finds it.
+type owner struct {
+	service string
+	m       *matcher
+}
+
+func (g *Gate) setPlaceholders(ps []Placeholder) {
+	var all [][]byte
+	for _, p := range ps {
+		f := placeholderForms(p.Value)
+		all = append(all, f...)
+		g.owners = append(g.owners, owner{p.Service, newMatcher(f...)})
+	}
+	g.placeholders = newMatcher(all...)
+}
+
+// errPlaceholder ends a body in which a placeholder was found.
+var errPlaceholder = errors.New("cannot send body: it holds a placeholder")
+
+func leaked(where string) *refusal {
+	return &refusal{code: CodePlaceholder, why: "a placeholder for a credential stands in the " + where + ", where it does not belong",
+		alert: AlertPlaceholder, instead: "Send the placeholder to its own service only, where its credential goes."}
+}
+
+// checkPlaceholders looks for placeholders in what will be sent. Where the
+// route's own credential goes, the agent's fields were removed before.
+func (g *Gate) checkPlaceholders(in *inbound, prefix []byte) *refusal {
+	if len(g.placeholders.pats) == 0 {
+		return nil
+	}
+	if g.holdsPlaceholder(in.url.raw) || g.holdsPlaceholder(in.url.query) {
+		return leaked("URL")
+	}
+	for k, vs := range in.header {
+		if g.holdsPlaceholder(k) {
+			return leaked("header")
+		}
+		for _, v := range vs {
+			if g.holdsPlaceholder(v) {
+				return leaked("header")
+			}
+		}
+	}
+	if g.placeholders.has(prefix) {
+		return leaked("body")
+	}
+	return nil
+}
+
+// holdsPlaceholder looks at a short text as it is, percent-decoded up to three
+// times, and decoded from base64.
+func (g *Gate) holdsPlaceholder(s string) bool {
+	if len(s) < minPlaceholder {
+		return false
+	}
+	if g.placeholders.has([]byte(s)) || g.placeholders.has(fold(s)) {
+		return true
+	}
+	for range 3 {
+		if !strings.ContainsAny(s, "%+") {
+			break
+		}
+		d := looseUnescape(s)
+		if d == s {
+			break
+		}
+		s = d
+		if g.placeholders.has([]byte(s)) {
+			return true
+		}
+	}
+	return g.inBase64(s)
+}
+
+// inBase64 looks into the last word of s, as in "Basic dXNlcjpwYXNz", also when
+// it was encoded twice.
+func (g *Gate) inBase64(s string) bool {
+	word := s[strings.LastIndexAny(s, " =,;&")+1:]
+	for range 2 {
+		d, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(word), "="))
+		if err != nil || len(d) < minPlaceholder {
+			return false
+		}
+		if g.placeholders.has(d) {
+			return true
+		}
+		word = string(d)
+	}
+	return false
+}
+
+// fold removes what splits a text without changing how it reads.
+func fold(s string) []byte {
+	b := make([]byte, 0, len(s))
+	for i := range len(s) {
+		if c := s[i]; c != ' ' && c != '\t' && c != ',' && c != '"' {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// looseUnescape decodes the percent escapes that are well formed.
+func looseUnescape(s string) string {
+	if d, err := url.QueryUnescape(s); err == nil {
+		return d
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if v, ok := unhex(s, i+1); ok && s[i] == '%' {
+			b.WriteByte(v)
+			i += 2
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
