@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -96,6 +97,7 @@ type Broker struct {
 
 	mu    sync.Mutex
 	tasks map[ambit.TaskID]*holding
+	left  []*service // of tasks that are over, with leases that could not be ended yet
 }
 
 // holding is what one task has.
@@ -135,8 +137,28 @@ func Open(c Config) (*Broker, error) {
 
 // Register says where a task's credential for a service comes from. expires is
 // the task's end: no lease outlives it. A service that is registered already is
-// an error, so that nothing can be put in another's place.
+// an error, so that nothing can be put in another's place. Register takes p
+// over, and closes it also when it refuses.
 func (b *Broker) Register(task ambit.TaskID, name string, expires time.Time, p Provider) error {
+	err := b.register(task, name, expires, p)
+	if err == nil {
+		// The task may have ended, and End been called, just before it was put in.
+		if err = b.c.Live(task); err != nil {
+			return errors.Join(fmt.Errorf("cannot register %s: %w", name, err), b.End(context.Background(), task))
+		}
+		return nil
+	}
+	return errors.Join(err, closeProvider(p))
+}
+
+func closeProvider(p Provider) error {
+	if c, ok := p.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+func (b *Broker) register(task ambit.TaskID, name string, expires time.Time, p Provider) error {
 	if b == nil || b.tasks == nil {
 		return errors.New("cannot register: the broker is not open")
 	}
@@ -209,8 +231,8 @@ func (b *Broker) find(task ambit.TaskID, name string) (*service, error) {
 }
 
 // End ends all leases of a task, wipes what they held and forgets the task. A
-// lease that its provider could not end stays in the store as revoking, for
-// Reconcile. To end what is not known is no error.
+// lease that its provider could not end stays as revoking, and Sweep tries
+// again. To end what is not known is no error.
 func (b *Broker) End(ctx context.Context, task ambit.TaskID) error {
 	if b == nil || b.tasks == nil {
 		return errors.New("cannot end leases: the broker is not open")
@@ -227,7 +249,35 @@ func (b *Broker) End(ctx context.Context, task ambit.TaskID) error {
 	}
 	var errs []error
 	for _, s := range h.services {
-		errs = append(errs, b.close(context.WithoutCancel(ctx), s))
+		err := b.close(context.WithoutCancel(ctx), s)
+		if err != nil {
+			b.mu.Lock()
+			b.left = append(b.left, s)
+			b.mu.Unlock()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Sweep tries again to end what [Broker.End] could not. The daemon calls it
+// every minute or so.
+func (b *Broker) Sweep(ctx context.Context) error {
+	if b == nil || b.tasks == nil {
+		return errors.New("cannot end leases: the broker is not open")
+	}
+	b.mu.Lock()
+	todo := b.left
+	b.left = nil
+	b.mu.Unlock()
+	var errs []error
+	for _, s := range todo {
+		if err := b.close(ctx, s); err != nil {
+			errs = append(errs, err)
+			b.mu.Lock()
+			b.left = append(b.left, s)
+			b.mu.Unlock()
+		}
 	}
 	return errors.Join(errs...)
 }

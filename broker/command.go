@@ -63,11 +63,11 @@ func (s Command) Read(ctx context.Context) ([]byte, error) {
 	case err != nil:
 		err = fmt.Errorf("%w%s", err, complaint.shown(out.b))
 	}
+	defer clear(out.b)
 	if err != nil {
-		clear(out.b)
 		return nil, err
 	}
-	return trimLine(out.b), nil
+	return bytes.Clone(trimLine(out.b)), nil
 }
 
 // program finds the program and sees that nothing that runs is the agent's.
@@ -102,6 +102,12 @@ func (s Command) program() (string, error) {
 func (s Command) notTheirs(name string) error {
 	if name == "" {
 		return nil
+	}
+	for _, dir := range s.Apart {
+		// Also within a longer argument: sh -c "…".
+		if strings.Contains(name, filepath.Clean(dir)) {
+			return fmt.Errorf("%.200q names %s, which the agent can write: keep what runs elsewhere", name, dir)
+		}
 	}
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(s.dir(), name)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,12 +32,14 @@ func (s File) Read(context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+3)) // a line end more than is allowed, and one
-	if err != nil {
-		clear(b)
+	// One buffer of the greatest size: one that grows leaves copies behind.
+	b := make([]byte, maxSecret+3) // a line end more than is allowed, and one
+	defer clear(b)
+	n, err := io.ReadFull(f, b)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, fmt.Errorf("cannot read it: %w", err)
 	}
-	return trimLine(b), nil
+	return bytes.Clone(trimLine(b[:n])), nil
 }
 
 func (s File) open() (*os.File, error) {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"ambit/store/row"
@@ -27,8 +26,8 @@ func (b *Broker) renew(ctx context.Context, s *service, now time.Time) error {
 		return nil
 	}
 	old.secret.Wipe()
-	// The new lease is good; that the old one is not ended yet is for the next
-	// attempt, and it ends by itself in a minute.
+	// The new lease is good. The old one ends by itself in a minute, and what
+	// could not be ended here is tried again with the task's end.
 	if err := b.endLease(context.WithoutCancel(ctx), s.provider, old.lease); err != nil {
 		s.dead = append(s.dead, old.lease)
 	}
@@ -98,7 +97,7 @@ func (b *Broker) endLease(ctx context.Context, p Provider, l row.Lease) error {
 		return fmt.Errorf("cannot see that the credential for %s has ended (usable: %v): %w", l.Service, usable, err)
 	}
 	err := b.c.Store.MoveLease(ctx, row.LeaseMove{ID: l.ID, From: row.LeaseRevoking, To: row.LeaseDead, At: now})
-	if err != nil {
+	if err != nil && !errors.Is(err, row.ErrMoved) { // moved: dead already, and only the log has not heard
 		return err
 	}
 	l.State, l.Ended = row.LeaseDead, now
@@ -119,12 +118,15 @@ func (b *Broker) close(ctx context.Context, s *service) error {
 	s.now, s.dead = nil, nil
 	var errs []error
 	for _, l := range todo {
-		errs = append(errs, b.endLease(ctx, s.provider, l))
+		if err := b.endLease(ctx, s.provider, l); err != nil {
+			errs = append(errs, err)
+			s.dead = append(s.dead, l)
+		}
 	}
-	if c, ok := s.provider.(io.Closer); ok {
-		errs = append(errs, c.Close())
+	if len(s.dead) > 0 {
+		return errors.Join(errs...) // the provider is needed again
 	}
-	return errors.Join(errs...)
+	return closeProvider(s.provider)
 }
 
 // Reconcile ends every lease that an earlier run of the daemon left behind.
@@ -134,6 +136,12 @@ func (b *Broker) close(ctx context.Context, s *service) error {
 func (b *Broker) Reconcile(ctx context.Context, provider func(row.Lease) (Provider, error)) (ended int, err error) {
 	if b == nil || b.tasks == nil {
 		return 0, errors.New("cannot reconcile leases: the broker is not open")
+	}
+	b.mu.Lock()
+	begun := len(b.tasks) > 0
+	b.mu.Unlock()
+	if begun {
+		return 0, errors.New("cannot reconcile leases: tasks are registered already, and their leases are not left over")
 	}
 	leases, err := b.c.Store.OpenLeases(ctx)
 	if err != nil {
