@@ -102,6 +102,9 @@ const zeroChunk = 256 << 10
 // writes the zeros, for on most file systems the first write into blocks that
 // are only reserved costs a journal entry at every fdatasync.
 func prepareSegment(o Options, dir string, seq int) (file, error) {
+	if f, ok := preparedBefore(o, dir, seq); ok {
+		return f, nil
+	}
 	f, err := allocateSegment(o, dir, seq)
 	if err != nil {
 		return nil, err
@@ -117,6 +120,24 @@ func prepareSegment(o Options, dir string, seq int) (file, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// preparedBefore opens an empty segment that an earlier process prepared whole.
+func preparedBefore(o Options, dir string, seq int) (file, bool) {
+	b, err := readAll(o.fs, segmentPath(dir, seq), MaxSegment)
+	if err != nil || len(b) != o.Segment || !allZero(b) {
+		return nil, false
+	}
+	f, err := o.fs.OpenFile(segmentPath(dir, seq), os.O_RDWR)
+	if err != nil {
+		return nil, false
+	}
+	// Its name may never have become durable.
+	if errors.Join(f.Sync(), o.fs.SyncDir(dir)) != nil {
+		f.Close()
+		return nil, false
+	}
+	return f, true
 }
 
 // allocateSegment makes an empty segment durable without writing zeros.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 )
 
@@ -18,13 +19,18 @@ type writer struct {
 // run writes batch after batch until the log is closed.
 func (l *Log) run() {
 	for range l.wake {
-		for p := l.take(); p != nil; p = l.take() {
-			l.finish(p, l.commit(p))
-		}
+		l.drain()
 	}
-	// The last record may have come between the last take and the close.
+	// The last record may have come between the last drain and the close.
+	l.drain()
+}
+
+func (l *Log) drain() {
 	for p := l.take(); p != nil; p = l.take() {
 		l.finish(p, l.commit(p))
+		// Those who waited for this batch run now, so that their next records
+		// share one.
+		runtime.Gosched()
 	}
 }
 
