@@ -1,0 +1,94 @@
+package ambittest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The variables that tell tests where the built programs are.
+const (
+	binaryVar = "AMBIT_TEST_BINARY"
+	agentsVar = "AMBIT_TEST_AGENTS"
+)
+
+// Main builds the ambit binary once, where every user can run it, and runs the
+// tests. A package's TestMain passes what it returns to os.Exit.
+func Main(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ambit-bin-")
+	if err != nil {
+		return complain(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return complain(err)
+	}
+	bin := filepath.Join(dir, "ambit")
+	c := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "ambit/cmd/ambit")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	if err := c.Run(); err != nil {
+		return complain(fmt.Errorf("cannot build ambit: %w", err))
+	}
+	if err := os.Setenv(binaryVar, bin); err != nil {
+		return complain(err)
+	}
+	if err := agents(dir); err != nil {
+		return complain(err)
+	}
+	return m.Run()
+}
+
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// agents makes the agent programs visible to every user, by hard links: the
+// folder that the sources are in may be open to its owner only.
+func agents(dir string) error {
+	top, err := moduleRoot()
+	if err != nil {
+		return err
+	}
+	from := filepath.Join(top, "bin", "agents")
+	if _, err := os.Stat(from); err != nil {
+		return nil // [Agent] says what to do
+	}
+	to := filepath.Join(dir, "agents")
+	if exec.Command("cp", "-al", from, to).Run() != nil { // another file system
+		os.RemoveAll(to)
+		if b, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot copy the agent programs: %w: %s", err, b)
+		}
+	}
+	return os.Setenv(agentsVar, filepath.Join(to, "node_modules", ".bin"))
+}
+
+func moduleRoot() (string, error) {
+	d, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
+			return d, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", fmt.Errorf("cannot find go.mod above the working directory")
+		}
+	}
+}
+
+// Agent returns the path of an agent program, "claude" or "codex", and skips
+// the test when it is not installed.
+func Agent(t testing.TB, name string) string {
+	t.Helper()
+	p := filepath.Join(os.Getenv(agentsVar), name)
+	if _, err := os.Stat(p); err != nil || os.Getenv(agentsVar) == "" {
+		t.Skipf("%s is not installed: run ./check setup", name)
+	}
+	return p
+}
