@@ -9,13 +9,13 @@ import (
 // verb of fmt and in every encoding, so that a log line or an error cannot
 // carry it by accident.
 type SecretValue struct {
-	// A pointer, because fmt prints what an unexported field holds without
-	// asking the value's methods.
-	b *[]byte
+	// A function, because fmt prints what an unexported field holds without
+	// asking the value's methods, and of a function it can print an address only.
+	b func() []byte
 }
 
 // NewSecret takes over b; the caller must not use it again.
-func NewSecret(b []byte) SecretValue { return SecretValue{b: &b} }
+func NewSecret(b []byte) SecretValue { return SecretValue{b: func() []byte { return b }} }
 
 // Reveal returns the bytes themselves. Only what injects a credential into a
 // request, or moves it between the rings, may call it.
@@ -23,7 +23,7 @@ func (s SecretValue) Reveal() []byte {
 	if s.b == nil {
 		return nil
 	}
-	return *s.b
+	return s.b()
 }
 
 // Empty says whether there is no secret at all.
