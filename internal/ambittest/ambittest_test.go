@@ -132,7 +132,7 @@ func TestRegistryInstalls(t *testing.T) {
 	env := append(Plain(), "HOME="+dir, "GOPROXY="+p.URL, "GONOSUMDB=*", "GONOSUMCHECK=1", "GOFLAGS=-mod=mod -modcacherw", "SSL_CERT_FILE="+ca.File, "GOTOOLCHAIN=local")
 	d := exec.Command("go", "mod", "download", "-json", "example.org/greet@v1.0.0")
 	d.Dir, d.Env = dir, env
-	if b, err := d.CombinedOutput(); err != nil || !strings.Contains(string(b), "greet@v1.0.0.zip") {
+	if b, err := d.CombinedOutput(); err != nil || !strings.Contains(string(b), "@v/v1.0.0.zip") {
 		t.Errorf("go mod download: %v\n%s", err, b)
 	}
 }
