@@ -33,7 +33,7 @@ func TestRealResolvers(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "resolv.conf"), "nameserver 127.0.0.1\noptions timeout:2 attempts:1 edns0\n")
+	write(t, filepath.Join(dir, "resolv.conf"), "nameserver 127.0.0.1\noptions timeout:10 attempts:1 edns0\n")
 	write(t, filepath.Join(dir, "nsswitch.conf"), "hosts: dns\n")
 	script := `set -e
 ip link set lo up
@@ -92,7 +92,7 @@ func realResolvers(t *testing.T) {
 		if (err == nil) == tool.fails || !strings.Contains(string(out), tool.no) {
 			t.Errorf("%v: %v: %s, want %q", tool.refused, err, out, tool.no)
 		}
-		if d := time.Since(start); d > 1500*time.Millisecond {
+		if d := time.Since(start); d > 8*time.Second {
 			t.Errorf("%v took %v: a refusal must not look like a lost packet", tool.refused, d)
 		}
 	}
