@@ -63,7 +63,7 @@ func (g *Grants) namedAction(service, op, resource string) ([]ambit.Action, erro
 	}
 	full, ok := k.operation(op)
 	if ops := k.effects(full); !ok || len(ops) != 1 || ops[0].Name != full {
-		return nil, fmt.Errorf("cannot read action: %s has no operation %s; %s", service, show(op), didYouMean(op, k.words()))
+		return nil, fmt.Errorf("cannot read action: %s has no operation %s; %s", service, show(op), didYouMean(op, k.words(op)))
 	}
 	p, why := c.pattern(resource, s, k)
 	for _, seg := range p.segs {

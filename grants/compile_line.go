@@ -55,7 +55,7 @@ func (c *compiler) patterns(r *rule, s *Service, k Kind) {
 		for _, t := range ts {
 			p, why := c.pattern(t.Value, s, k)
 			if why != "" {
-				c.at(r.line, t.Pos, "write it as "+quote(k.Example), "%s %s", show(t.Value), why)
+				c.at(r.line, t.Pos, "for example: "+quote(k.Example), "%s %s", show(t.Value), why)
 				continue
 			}
 			c.webHost(r, t, p)
@@ -174,7 +174,7 @@ func (c *compiler) operations(r *rule, k Kind) {
 	for _, t := range l.Operations {
 		op, ok := k.operation(t.Value)
 		if !ok {
-			c.at(l, t.Pos, didYouMean(t.Value, k.words()), "%s has no operation %s", l.Service.Value, show(t.Value))
+			c.at(l, t.Pos, didYouMean(t.Value, k.words(t.Value)), "%s has no operation %s", l.Service.Value, show(t.Value))
 			continue
 		}
 		c.possible(l, t, op, k)
@@ -223,14 +223,16 @@ func (c *compiler) waiver(l *Line) {
 // the agent starts, and ask nobody.
 func (c *compiler) filesLine(l *Line) {
 	const no = "the walls are built once and cannot enforce %s on files"
-	switch {
-	case l.Section == SectionAsk:
+	if l.Section == SectionAsk {
 		c.at(l, l.Pos, "put it under write, or leave it out", no, "a question")
-	case len(l.Operations) > 0:
+	}
+	if len(l.Operations) > 0 {
 		c.at(l, l.Operations[0].Pos, "remove it: read and write say enough", no, "operations")
-	case l.Cond.During != nil:
+	}
+	if l.Cond.During != nil {
 		c.at(l, l.Cond.During.Pos, "remove it", no, "a time window")
-	case l.Cond.AtMost != nil:
+	}
+	if l.Cond.AtMost != nil {
 		c.at(l, l.Cond.AtMost.Pos, "remove it", no, "a limit")
 	}
 }
@@ -252,15 +254,16 @@ func (c *compiler) cite(r *rule) {
 	}
 }
 
-// words are the names by which the operations of a kind can be called.
-func (k Kind) words() []string {
+// words are the names of a kind's operations: short ones, unless a word is
+// meant that begins with the kind.
+func (k Kind) words(word string) []string {
 	var out []string
 	for _, o := range k.Operations {
-		short, ok := strings.CutPrefix(o.Name, k.Name+".")
-		if !ok {
-			short = o.Name
+		if short, ok := strings.CutPrefix(o.Name, k.Name+"."); ok && !strings.HasPrefix(word, k.Name+".") {
+			out = append(out, short)
+			continue
 		}
-		out = append(out, short, o.Name)
+		out = append(out, o.Name)
 	}
 	return out
 }

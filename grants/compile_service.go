@@ -58,7 +58,7 @@ func (c *compiler) complete(s *Service, k Kind) Service {
 			full.Hosts = append(full.Hosts, Text{Value: h})
 		}
 	}
-	if len(full.Hosts) == 0 {
+	if len(full.Hosts) == 0 && !s.hostGiven {
 		c.service(s, s.Name.Pos, "add host: and its name", "the service %s has no host", s.Name.Value)
 	}
 	if k.Resource == "tcp" {

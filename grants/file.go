@@ -114,6 +114,7 @@ type Service struct {
 	Name         Text
 	Kind         Text
 	Hosts        []Text // lower-case names
+	hostGiven    bool   // also when none of them was usable
 	Port         int    // 0 when not given
 	PortPos      Pos
 	Scheme       Text        // "https", "http" or ""

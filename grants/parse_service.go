@@ -71,6 +71,7 @@ func (w *walker) service(e entry) *Service {
 // reach reads how a service is reached.
 func (w *walker) reach(s *Service, m map[string]*yaml.Node) {
 	if v := m["host"]; v != nil {
+		s.hostGiven = true
 		for _, t := range w.texts(v, "host") {
 			if w.host(t) {
 				s.Hosts = append(s.Hosts, t)

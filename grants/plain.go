@@ -74,7 +74,7 @@ func (p *page) head() {
 func (p *page) rules(title string, which func(*rule) bool) {
 	first := true
 	for _, r := range p.g.rules {
-		if r.line.Implied || !which(r) {
+		if r.line.Implied || r.line.Profile != "" || !which(r) {
 			continue
 		}
 		if first {
@@ -88,7 +88,7 @@ func (p *page) rules(title string, which func(*rule) bool) {
 // words writes a rule as a sentence without its place.
 func (r *rule) words(g *Grants) string {
 	var b strings.Builder
-	b.WriteString(r.verb() + " " + r.things(g))
+	b.WriteString(r.deed(g) + " " + r.things(g))
 	if len(r.except) > 0 {
 		b.WriteString(", but not " + join(texts(r.line.Except)))
 	}
@@ -107,17 +107,12 @@ func (r *rule) words(g *Grants) string {
 	return b.String()
 }
 
-func (r *rule) verb() string {
-	if len(r.line.Operations) > 0 {
-		var out []string
-		for _, o := range r.ops {
-			out = append(out, orElse(map[string]string{"*": "do anything"}[o], o))
-		}
-		verb := "perform " + join(out)
-		if r.line.Section == SectionRead && slices.ContainsFunc(r.ops, func(o string) bool { return strings.HasSuffix(o, "*") }) {
-			verb += " (only what reads)"
-		}
-		return verb + " on"
+// deed says what a rule lets happen.
+func (r *rule) deed(g *Grants) string {
+	if k := g.kindOf(r.service); k.Name == "tcp" {
+		return "open"
+	} else if len(r.line.Operations) > 0 {
+		return r.named(k) + " on"
 	}
 	switch r.line.Section {
 	case SectionRead:
@@ -128,9 +123,44 @@ func (r *rule) verb() string {
 	return "change or delete"
 }
 
+// named writes the operations of a rule, in the catalog's words where it has
+// any.
+func (r *rule) named(k Kind) string {
+	var out []string
+	for _, op := range r.ops {
+		text := "all of " + op
+		for _, o := range k.Operations {
+			if o.Name == op {
+				text = orElse(smallFirst(o.Summary), "perform "+op)
+			}
+		}
+		if op == "*" {
+			text = "do anything"
+		}
+		if strings.HasSuffix(op, "*") && r.line.Section == SectionRead {
+			text += " that only reads"
+		}
+		out = append(out, text)
+	}
+	return join(out)
+}
+
+func smallFirst(s string) string {
+	if len(s) < 2 || (s[1] >= 'A' && s[1] <= 'Z') {
+		return s
+	}
+	return lower(s[:1]) + s[1:]
+}
+
+func (g *Grants) kindOf(service string) Kind {
+	c := &compiler{reporter: &reporter{}, kinds: g.kinds, g: g}
+	_, k, _ := c.target(&Line{Service: Text{Value: service}})
+	return k
+}
+
 // things names what the patterns stand for.
 func (r *rule) things(g *Grants) string {
-	var out []string
+	var out, plain []string
 	for i, p := range r.patterns {
 		text := r.line.Patterns[i].Value
 		switch {
@@ -143,8 +173,11 @@ func (r *rule) things(g *Grants) string {
 		case p.kind == "tcp":
 			out = append(out, "connections to "+p.segs[0])
 		default:
-			out = append(out, p.kind+" "+p.String()+" of "+r.service)
+			plain = append(plain, p.String())
 		}
+	}
+	if len(plain) > 0 {
+		out = append(out, join(plain)+" of "+r.service)
 	}
 	return join(out)
 }

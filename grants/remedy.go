@@ -20,8 +20,17 @@ func (g *Grants) Remedy(a *ambit.Action) string { return g.RemedyWith(a, Facts{}
 // RemedyWith is Remedy with the facts of the decision. It is "" for an action
 // that is allowed.
 func (g *Grants) RemedyWith(a *ambit.Action, f Facts) string {
-	if g == nil || g.index == nil || g.DecideWith(a, f).Verdict == ambit.Allow {
+	if g == nil || g.index == nil {
 		return ""
+	}
+	switch d := g.DecideWith(a, f); {
+	case d.Verdict == ambit.Allow:
+		return ""
+	case d.Verdict == ambit.Ask && a.Effect.Worst() == ambit.Irreversible:
+		return "a person can approve it; without a question it would have to leave " + d.By +
+			" for a line under write with without-asking: true, until: (within 24 hours) and because:"
+	case d.Verdict == ambit.Ask:
+		return "a person can approve it; without a question it would have to leave " + d.By + " for a line under write"
 	}
 	var b strings.Builder
 	for _, n := range g.nearest(a, f) {

@@ -12,10 +12,11 @@ import (
 
 // duration reads "90s", "30m", "8h" or "2d", up to most.
 func (w *walker) duration(n *yaml.Node, what string, most time.Duration) (time.Duration, bool) {
-	t, ok := w.text(n, what)
-	if !ok {
+	if n.Kind != yaml.ScalarNode {
+		w.wrong(n, what, "a duration")
 		return 0, false
 	}
+	t := Text{n.Value, nodePos(n)}
 	d, ok := parseDuration(t.Value)
 	switch {
 	case !ok:
@@ -59,10 +60,11 @@ func plural(n int, unit string) string {
 
 // size reads "512MiB" or "4GiB" into bytes.
 func (w *walker) size(n *yaml.Node, what string) int64 {
-	t, ok := w.text(n, what)
-	if !ok {
+	if n.Kind != yaml.ScalarNode {
+		w.wrong(n, what, "a size")
 		return 0
 	}
+	t := Text{n.Value, nodePos(n)}
 	unit := map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 	m := regexp.MustCompile(`^([1-9][0-9]{0,5}) ?([KMGT]iB)$`).FindStringSubmatch(t.Value)
 	if m == nil {
