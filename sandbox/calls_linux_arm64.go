@@ -1,0 +1,12 @@
+package sandbox
+
+import "golang.org/x/sys/unix"
+
+const (
+	auditArch = unix.AUDIT_ARCH_AARCH64
+	x32Bit    = 0
+)
+
+func archAllowed() []uint32 { return []uint32{unix.SYS_NEWFSTATAT} }
+
+func archDangerous() []uint32 { return []uint32{unix.SYS_KEXEC_FILE_LOAD} }

@@ -1,0 +1,193 @@
+package sandbox
+
+import (
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"ambit/sandbox/kernel"
+)
+
+// Actions of a filter: seccomp(2).
+const (
+	actAllow = unix.SECCOMP_RET_ALLOW
+	actKill  = unix.SECCOMP_RET_KILL_PROCESS
+	actEPERM = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	actENOSY = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	actAFNO  = unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)
+	actPROTO = unix.SECCOMP_RET_ERRNO | uint32(unix.EPROTONOSUPPORT)
+
+	opLoad  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	opJump  = unix.BPF_JMP | unix.BPF_JA
+	opEq    = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	opGE    = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
+	opSet   = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+	opAnd   = unix.BPF_ALU | unix.BPF_AND | unix.BPF_K
+	opRet   = unix.BPF_RET | unix.BPF_K
+	offNr   = 0
+	offArch = 4
+)
+
+type code = []kernel.Instruction
+
+func ret(action uint32) kernel.Instruction { return kernel.Instruction{Code: opRet, K: action} }
+
+// arg loads the low half of a system call's argument; on little-endian machines
+// it comes first. What the kernel takes as an int is decided by that half.
+func arg(n int) kernel.Instruction {
+	return kernel.Instruction{Code: opLoad, K: uint32(16 + 8*n)}
+}
+
+// oneOf goes on when the loaded word is one of the values, and returns otherwise.
+func oneOf(otherwise uint32, values ...uint32) code {
+	var c code
+	for i, v := range values {
+		c = append(c, kernel.Instruction{Code: opEq, K: v, Jt: uint8(len(values) - i)})
+	}
+	return append(c, ret(otherwise))
+}
+
+// noneOf returns then when the loaded word is one of the values, and allows otherwise.
+func noneOf(then uint32, values ...uint32) code {
+	var c code
+	for _, v := range values {
+		c = append(c, kernel.Instruction{Code: opEq, K: v, Jf: 1}, ret(then))
+	}
+	return append(c, ret(actAllow))
+}
+
+const anyNamespace = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// checkClone refuses new namespaces: in a new user namespace the agent would
+// have capabilities again, and much more of the kernel to attack.
+func checkClone() code {
+	return code{arg(0), {Code: opSet, K: anyNamespace, Jf: 1}, ret(actEPERM), ret(actAllow)}
+}
+
+// checkIoctl refuses putting words into a terminal's input, which the person's
+// shell would run once the agent has ended, and loading line disciplines.
+func checkIoctl() code {
+	return append(code{arg(1)}, noneOf(actEPERM, unix.TIOCSTI, tiocLinux, unix.TIOCSETD, unix.TIOCCONS)...)
+}
+
+const tiocLinux = 0x541c
+
+// checkSocket allows stream and datagram sockets of the Unix and IP families.
+// Netlink is not among them: it configures much of the kernel, and getaddrinfo(3)
+// does without it.
+func checkSocket() code {
+	c := append(code{arg(0)}, oneOf(actAFNO, unix.AF_UNIX, unix.AF_INET, unix.AF_INET6)...)
+	c = append(c, arg(1), kernel.Instruction{Code: opAnd, K: 0xf})
+	c = append(c, oneOf(actEPERM, unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_SEQPACKET)...)
+	c = append(c, arg(2))
+	c = append(c, oneOf(actPROTO, 0, unix.IPPROTO_TCP, unix.IPPROTO_UDP)...)
+	return append(c, ret(actAllow))
+}
+
+func checkPair() code {
+	return append(append(code{arg(0)}, oneOf(actAFNO, unix.AF_UNIX)...), ret(actAllow))
+}
+
+// checkPersonality allows asking and the default, not the flags that weaken the
+// process's own defences.
+func checkPersonality() code {
+	return append(append(code{arg(0)}, oneOf(actEPERM, 0, 0xffffffff)...), ret(actAllow))
+}
+
+// rule is what a filter does with one system call.
+type rule struct {
+	nr uint32
+	do code
+}
+
+// agentFilter is the filter of everything in the sandbox but init: a list of
+// what is allowed. What is dangerous answers EPERM, the rest ENOSYS, so that
+// programs fall back as on an older kernel. clone3 is unknown on purpose: its
+// flags lie in memory, where a filter cannot see them.
+func agentFilter() code {
+	var rules []rule
+	for _, nr := range slices.Concat(allowedCalls(), archAllowed()) {
+		rules = append(rules, rule{nr, code{ret(actAllow)}})
+	}
+	for _, nr := range slices.Concat(dangerousCalls(), archDangerous(), foreignMemory()) {
+		rules = append(rules, rule{nr, code{ret(actEPERM)}})
+	}
+	rules = append(rules,
+		rule{unix.SYS_CLONE, checkClone()}, rule{unix.SYS_IOCTL, checkIoctl()},
+		rule{unix.SYS_SOCKET, checkSocket()}, rule{unix.SYS_SOCKETPAIR, checkPair()},
+		rule{unix.SYS_PERSONALITY, checkPersonality()})
+	return assemble(rules, actENOSY)
+}
+
+// initFilter is the filter of init: it needs to read the agent's memory and to
+// start it, and nothing that makes mounts or namespaces.
+func initFilter() code {
+	var rules []rule
+	for _, nr := range slices.Concat(dangerousCalls(), archDangerous()) {
+		rules = append(rules, rule{nr, code{ret(actEPERM)}})
+	}
+	rules = append(rules, rule{unix.SYS_CLONE, checkClone()}, rule{unix.SYS_IOCTL, checkIoctl()}, rule{sysClone3, code{ret(actENOSY)}})
+	return assemble(rules, actAllow)
+}
+
+const sysClone3 = 435
+
+// assemble writes the program: foreign architectures die, then a binary search
+// over the numbers.
+func assemble(rules []rule, otherwise uint32) code {
+	slices.SortFunc(rules, func(a, b rule) int { return int(a.nr) - int(b.nr) })
+	c := code{{Code: opLoad, K: offArch}, {Code: opEq, K: auditArch, Jt: 1}, ret(actKill), {Code: opLoad, K: offNr}}
+	if x32Bit != 0 {
+		c = append(c, kernel.Instruction{Code: opGE, K: x32Bit, Jf: 1}, ret(actKill))
+	}
+	return append(c, branch(spans(rules, otherwise))...)
+}
+
+// spans turns rules for single numbers into runs that begin at a number and do
+// the same.
+func spans(rules []rule, otherwise uint32) []rule {
+	other := code{ret(otherwise)}
+	out := []rule{{0, other}}
+	add := func(nr uint32, do code) {
+		last := &out[len(out)-1]
+		switch {
+		case last.nr == nr:
+			last.do = do
+		case slices.Equal(last.do, do):
+			return
+		default:
+			out = append(out, rule{nr, do})
+		}
+	}
+	for _, r := range rules {
+		add(r.nr, r.do)
+		add(r.nr+1, other)
+	}
+	return out
+}
+
+func branch(s []rule) code {
+	if len(s) == 1 {
+		return s[0].do
+	}
+	mid := len(s) / 2
+	left, right := branch(s[:mid]), branch(s[mid:])
+	c := make(code, 0, len(left)+len(right)+2)
+	if len(left) <= 255 {
+		c = append(c, kernel.Instruction{Code: opGE, K: s[mid].nr, Jt: uint8(len(left))})
+	} else {
+		c = append(c, kernel.Instruction{Code: opGE, K: s[mid].nr, Jf: 1}, kernel.Instruction{Code: opJump, K: uint32(len(left))})
+	}
+	return append(append(c, left...), right...)
+}
+
+// encode writes a program as the plan carries it.
+func encode(c code) string {
+	b := make([]byte, 0, len(c)*int(unsafe.Sizeof(kernel.Instruction{})))
+	for _, i := range c {
+		b = append(b, byte(i.Code), byte(i.Code>>8), i.Jt, i.Jf, byte(i.K), byte(i.K>>8), byte(i.K>>16), byte(i.K>>24))
+	}
+	return string(b)
+}

@@ -1,0 +1,175 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ambit/sandbox/plan"
+)
+
+// ErrNotFound is wrapped by Go's error when the command could not be started.
+var ErrNotFound = errors.New("the command was not started")
+
+func (s *Sandbox) send(kind plan.Frame, body []byte) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	h := plan.Head(kind, len(body))
+	if _, err := s.control.Write(append(h[:], body...)); err != nil {
+		return fmt.Errorf("cannot talk to the sandbox's init: %w", err)
+	}
+	return nil
+}
+
+const maxAnswer = 1 << 20
+
+// receive reads one frame and the descriptors that come with it.
+func (s *Sandbox) receive() (plan.Frame, []byte, []int, error) {
+	var h [plan.HeaderLen]byte
+	oob := make([]byte, unix.CmsgSpace(4*(maxPorts+4)))
+	n, on, _, _, err := s.control.ReadMsgUnix(h[:], oob)
+	if err != nil || n == 0 {
+		return 0, nil, nil, s.lost(err)
+	}
+	fds, err := rights(oob[:on])
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	if _, err := io.ReadFull(s.control, h[n:]); err != nil {
+		return 0, nil, fds, s.lost(err)
+	}
+	kind, size := plan.Unhead(h)
+	if size < 0 || size > maxAnswer {
+		return 0, nil, fds, errors.New("cannot talk to the sandbox's init: its answer is too long")
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(s.control, body); err != nil {
+		return 0, nil, fds, s.lost(err)
+	}
+	return kind, body, fds, nil
+}
+
+func (s *Sandbox) lost(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("cannot talk to the sandbox's init: it has ended")
+	}
+	return fmt.Errorf("cannot talk to the sandbox's init: %w", err)
+}
+
+func rights(oob []byte) ([]int, error) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the sandbox's descriptors: %w", err)
+	}
+	var fds []int
+	for i := range msgs {
+		got, err := unix.ParseUnixRights(&msgs[i])
+		if err != nil {
+			return fds, fmt.Errorf("cannot read the sandbox's descriptors: %w", err)
+		}
+		fds = append(fds, got...)
+	}
+	return fds, nil
+}
+
+// Report says what the walls enforce.
+func (s *Sandbox) Report() Report { return s.report }
+
+// TCP returns the listeners by port. A connection's local address is the address
+// that the agent dialled.
+func (s *Sandbox) TCP() map[uint16]net.Listener { return s.tcp }
+
+// DNS returns the two sockets of port 53. Answers leave from the address that
+// was asked when they are written to the address that ReadFrom returned.
+func (s *Sandbox) DNS() (net.PacketConn, net.Listener) { return s.dns, s.dnsTCP }
+
+// Agent returns the listener of Spec.Socket, or nil.
+func (s *Sandbox) Agent() net.Listener { return s.agent }
+
+// Go lets the command run. It fails, wrapping ErrNotFound, when there is no such
+// command in the sandbox; the sandbox is over then.
+func (s *Sandbox) Go() error {
+	s.started = time.Now()
+	if err := s.send(plan.Go, nil); err != nil {
+		return err
+	}
+	kind, body, _, err := s.receive()
+	if err != nil {
+		return err
+	}
+	if kind == plan.Started {
+		s.term.run()
+		return nil
+	}
+	_ = s.Kill()
+	return fmt.Errorf("%w: %s", ErrNotFound, body)
+}
+
+// Wait waits for the command's end, after which nothing of the task runs any
+// more, and gives back the terminal, the listeners and the limits.
+func (s *Sandbox) Wait() (Status, error) {
+	s.waitOnce.Do(s.wait)
+	return s.status, s.err
+}
+
+func (s *Sandbox) wait() {
+	kind, body, _, err := s.receive()
+	<-s.ended
+	s.status.Wall = time.Since(s.started)
+	switch {
+	case err == nil && kind == plan.Exited && len(body) == 2:
+		s.status.Code, s.status.Signal = int(body[0]), int(body[1])
+	case err == nil && kind == plan.Fault:
+		s.err = errors.New(string(body))
+	default: // init was killed, by Kill or by its limits
+		s.status.Signal = int(syscall.SIGKILL)
+	}
+	s.closeAll()
+}
+
+func (s *Sandbox) closeAll() {
+	if s.stop != nil {
+		s.stop()
+	}
+	s.term.close()
+	for _, l := range s.tcp {
+		l.Close()
+	}
+	for _, c := range []io.Closer{s.control, s.agent, s.dns, s.dnsTCP} {
+		switch c := c.(type) {
+		case *net.UnixConn:
+			if c != nil {
+				c.Close()
+			}
+		case nil:
+		default:
+			c.Close()
+		}
+	}
+	s.cgroup.remove()
+}
+
+// Signal sends a signal to the command and its process group. A command that
+// has ended is no error.
+func (s *Sandbox) Signal(sig os.Signal) error {
+	n, ok := sig.(syscall.Signal)
+	if !ok || n <= 0 || n > 64 {
+		return fmt.Errorf("cannot send %v to the sandbox: it is no signal of this system", sig)
+	}
+	return s.send(plan.Signal, []byte{byte(n)})
+}
+
+// Kill ends everything in the sandbox at once. Wait returns afterwards.
+func (s *Sandbox) Kill() error {
+	err := s.process.Kill()
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,54 @@
+//go:build !linux
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+)
+
+var errSystem = errors.New("cannot build the walls on " + runtime.GOOS + ": Ambit's sandbox needs Linux 5.19 or later; run it in a Linux machine or virtual machine")
+
+// Sandbox cannot be made on this system.
+type Sandbox struct{}
+
+// Start refuses: this system has no walls.
+func Start(context.Context, Spec) (*Sandbox, error) { return nil, errSystem }
+
+// Report returns nothing: this system has no walls.
+func (*Sandbox) Report() Report { return Report{System: runtime.GOOS + " " + runtime.GOARCH} }
+
+// TCP returns nothing: this system has no walls.
+func (*Sandbox) TCP() map[uint16]net.Listener { return nil }
+
+// DNS returns nothing: this system has no walls.
+func (*Sandbox) DNS() (net.PacketConn, net.Listener) { return nil, nil }
+
+// Agent returns nothing: this system has no walls.
+func (*Sandbox) Agent() net.Listener { return nil }
+
+// Go refuses: this system has no walls.
+func (*Sandbox) Go() error { return errSystem }
+
+// Wait refuses: this system has no walls.
+func (*Sandbox) Wait() (Status, error) { return Status{}, errSystem }
+
+// Signal refuses: this system has no walls.
+func (*Sandbox) Signal(os.Signal) error { return errSystem }
+
+// Kill refuses: this system has no walls.
+func (*Sandbox) Kill() error { return errSystem }
+
+// Confine refuses: this system has no walls.
+func Confine(ConfineSpec) (Report, error) { return Report{}, errSystem }
+
+// Clean removes a task's scratch directory.
+func Clean(scratch string) error { return os.RemoveAll(scratch) }
+
+// Doctor says that this system has no walls.
+func Doctor() []Finding {
+	return []Finding{{Name: "system", Needed: true, Found: runtime.GOOS, Remedy: "run Ambit on Linux 5.19 or later, also in a virtual machine"}}
+}

@@ -1,0 +1,171 @@
+package stage
+
+import (
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"ambit/sandbox/kernel"
+	"ambit/sandbox/plan"
+)
+
+// runner puts the walls around the agent and runs it. The agent is forked from
+// one thread that has put them on itself; init's other threads keep what they
+// need to look after the agent.
+type runner struct {
+	plan    *plan.Plan
+	path    string // of the command
+	stdio   [3]uintptr
+	walled  chan error
+	release chan struct{}
+	result  chan launched
+	note    []byte
+}
+
+type launched struct {
+	pid int
+	err error
+}
+
+func newRunner(p *plan.Plan) *runner {
+	return &runner{plan: p, stdio: [3]uintptr{0, 1, 2},
+		walled: make(chan error), release: make(chan struct{}), result: make(chan launched, 1)}
+}
+
+func (r *runner) notes() []byte { return r.note }
+
+// prepare restricts init itself, and makes the agent's thread restrict itself.
+func (r *runner) prepare(ruleset int) error {
+	for _, l := range r.plan.Limits {
+		lim := syscall.Rlimit{Cur: l.Soft, Max: l.Hard}
+		if err := syscall.Setrlimit(l.Resource, &lim); err != nil {
+			return failed("set resource limit "+number(l.Resource), err)
+		}
+	}
+	if err := kernel.NoNewPrivs(); err != nil {
+		return failed("forbid new privileges", err)
+	}
+	if _, err := kernel.Filter(instructions(r.plan.InitFilter), kernel.FilterAllThreads); err != nil {
+		return failed("filter init's system calls", err)
+	}
+	go r.agentThread(ruleset)
+	if err := <-r.walled; err != nil {
+		return err
+	}
+	switch err := kernel.DropAllThreads(); err {
+	case nil:
+	case syscall.ENOTSUP: // a test binary built with the race detector
+		r.note = append(r.note, "init-capabilities\n"...)
+	default:
+		return failed("drop init's capabilities", err)
+	}
+	return nil
+}
+
+// agentThread ends with its goroutine, which never unlocks it.
+func (r *runner) agentThread(ruleset int) {
+	runtime.LockOSThread()
+	err := r.wall(ruleset)
+	r.walled <- err
+	if err != nil {
+		return
+	}
+	<-r.release
+	pid, err := syscall.ForkExec(r.path, r.plan.Argv, &syscall.ProcAttr{
+		Dir: r.plan.Dir, Env: r.plan.Env, Files: r.stdio[:],
+		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: r.plan.Terminal},
+	})
+	r.result <- launched{pid, err}
+}
+
+func (r *runner) wall(ruleset int) error {
+	if err := kernel.DropAllCaps(); err != nil {
+		return failed("drop the agent's capabilities", err)
+	}
+	if err := kernel.NoNewPrivs(); err != nil {
+		return failed("forbid the agent new privileges", err)
+	}
+	if err := kernel.Restrict(ruleset); err != nil {
+		return failed("put the agent under Landlock", err)
+	}
+	syscall.Close(ruleset)
+	if _, err := kernel.Filter(instructions(r.plan.AgentFilter), 0); err != nil {
+		return failed("filter the agent's system calls", err)
+	}
+	return nil
+}
+
+// instructions reads a filter as package sandbox wrote it.
+func instructions(s string) []kernel.Instruction {
+	b := []byte(s)
+	n := len(b) / int(unsafe.Sizeof(kernel.Instruction{}))
+	out := make([]kernel.Instruction, n)
+	for i := range out {
+		o := b[i*8:]
+		out[i] = kernel.Instruction{
+			Code: uint16(o[0]) | uint16(o[1])<<8, Jt: o[2], Jf: o[3],
+			K: uint32(o[4]) | uint32(o[5])<<8 | uint32(o[6])<<16 | uint32(o[7])<<24,
+		}
+	}
+	return out
+}
+
+// supervise waits for the order to go, starts the command, reaps what dies in
+// the namespace, and reports the command's end. When the gatekeeper is gone it
+// ends at once, and the kernel ends all that the namespace holds.
+func (r *runner) supervise(peer *peer, f *files) error {
+	kind, _, err := peer.receive(0)
+	if err != nil || kind != plan.Go {
+		syscall.Exit(statusNoPeer)
+	}
+	path, err := r.find()
+	if err != nil {
+		return peer.send(plan.NotFound, []byte(err.Error()), nil)
+	}
+	r.path = path
+	if f.slave >= 0 {
+		r.stdio = [3]uintptr{uintptr(f.slave), uintptr(f.slave), uintptr(f.slave)}
+	}
+	close(r.release)
+	res := <-r.result
+	f.close()
+	if res.err != nil {
+		return peer.send(plan.NotFound, []byte("cannot start "+path+": "+res.err.Error()), nil)
+	}
+	if err := peer.send(plan.Started, nil, nil); err != nil {
+		syscall.Exit(statusNoPeer)
+	}
+	go forward(peer, res.pid)
+	return peer.send(plan.Exited, r.reap(res.pid), nil)
+}
+
+// forward passes signals on until the gatekeeper is gone.
+func forward(peer *peer, pid int) {
+	for {
+		kind, body, err := peer.receive(1)
+		if err != nil || kind != plan.Signal || len(body) != 1 {
+			syscall.Exit(statusNoPeer)
+		}
+		// The command leads its session: its group is its own number. It may be
+		// gone already, and then there is nobody to tell.
+		_ = syscall.Kill(-pid, syscall.Signal(body[0]))
+	}
+}
+
+// reap waits for the command and for orphans, and returns the command's exit
+// code and signal.
+func (r *runner) reap(pid int) []byte {
+	for {
+		var st syscall.WaitStatus
+		got, err := syscall.Wait4(-1, &st, 0, nil)
+		switch {
+		case err == syscall.EINTR || err == nil && got != pid:
+		case err != nil:
+			return []byte{statusFault, 0}
+		case st.Signaled():
+			return []byte{0, byte(st.Signal())}
+		default:
+			return []byte{byte(st.ExitStatus()), 0}
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ambit/sandbox/plan"
+	_ "ambit/sandbox/stage" // takes over when this program is started as init
+)
+
+// Sandbox is one task's walls, with the command in them.
+type Sandbox struct {
+	control *net.UnixConn
+	process *os.Process
+	ended   chan struct{} // closed when init has been reaped
+	cgroup  *cgroup
+	report  Report
+	term    *terminal
+
+	tcp      map[uint16]net.Listener
+	agent    net.Listener
+	dns      net.PacketConn
+	dnsTCP   net.Listener
+	started  time.Time
+	waitOnce sync.Once
+	status   Status
+	err      error
+	stop     func() bool // ends the watch on the context
+	sending  sync.Mutex
+}
+
+// Start builds the walls of a task and holds its command back. When it fails,
+// nothing is left behind but files in Scratch. When the context ends, so does
+// everything in the sandbox.
+func Start(ctx context.Context, spec Spec) (*Sandbox, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	b, err := newBuilder(&spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.defaults(); err != nil {
+		return nil, err
+	}
+	s := &Sandbox{ended: make(chan struct{}), tcp: map[uint16]net.Listener{}}
+	if err := s.start(b); err != nil {
+		s.abandon()
+		return nil, err
+	}
+	s.stop = context.AfterFunc(ctx, func() { _ = s.Kill() })
+	return s, nil
+}
+
+// abandon undoes a start that failed.
+func (s *Sandbox) abandon() {
+	if s.process != nil {
+		_ = s.process.Kill()
+		<-s.ended
+	}
+	s.closeAll()
+}
+
+func (s *Sandbox) start(b *builder) error {
+	if err := s.spawn(b.spec); err != nil {
+		return err
+	}
+	// Init starts while the plan is made.
+	if err := b.build(); err != nil {
+		return err
+	}
+	if err := b.finish(); err != nil {
+		return err
+	}
+	var err error
+	if s.cgroup, err = b.limit(s.process.Pid); err != nil {
+		return err
+	}
+	if err := s.send(plan.Build, b.plan.Encode()); err != nil {
+		return err
+	}
+	kind, body, fds, err := s.receive()
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case plan.Ready:
+	case plan.Fault:
+		return errors.New(string(body))
+	default:
+		return fmt.Errorf("cannot start the sandbox: init answered with message %d", kind)
+	}
+	s.report = b.describe(string(body))
+	if err := s.adopt(b, fds); err != nil {
+		return err
+	}
+	if b.spec.Terminal {
+		return s.term.open(b.spec)
+	}
+	return nil
+}
+
+// spawn starts init in its namespaces, from a thread that lives as long as it
+// does: init dies when that thread does.
+func (s *Sandbox) spawn(spec *Spec) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("cannot start the sandbox: %w", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "init")
+	defer theirs.Close()
+	ours := os.NewFile(uintptr(pair[0]), "control")
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		return fmt.Errorf("cannot start the sandbox: %w", err)
+	}
+	s.control = conn.(*net.UnixConn)
+	stdio, err := standardFiles(spec)
+	if err != nil {
+		return err
+	}
+	defer stdio.close()
+	done := make(chan error)
+	go s.hold(append(stdio.files, theirs), done)
+	if err := <-done; err != nil {
+		return fmt.Errorf("cannot make the sandbox's namespaces: %w; ambit doctor says what to do", reason(err))
+	}
+	return nil
+}
+
+// Capabilities that init has in its own namespaces until the walls are up.
+var initCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP}
+
+func (s *Sandbox) hold(files []*os.File, done chan<- error) {
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	uid, gid := inner()
+	p, err := os.StartProcess("/proc/self/exe", []string{plan.Name}, &os.ProcAttr{
+		Env: []string{"GOMAXPROCS=2"}, Files: files,
+		Sys: &syscall.SysProcAttr{
+			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
+				unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: gid, HostID: os.Getegid(), Size: 1}},
+			AmbientCaps: initCaps, Pdeathsig: syscall.SIGKILL, Setsid: true,
+		},
+	})
+	s.process = p
+	done <- err
+	if err != nil {
+		return
+	}
+	_, _ = p.Wait()
+	close(s.ended)
+}
+
+// stdio are the files that init gets as 0, 1 and 2.
+type stdio struct {
+	files []*os.File
+	null  *os.File
+}
+
+func (s *stdio) close() {
+	if s.null != nil {
+		s.null.Close()
+	}
+}
+
+func standardFiles(spec *Spec) (*stdio, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the sandbox: %w", err)
+	}
+	out := &stdio{null: null}
+	for i, f := range []*os.File{spec.Stdin, spec.Stdout, spec.Stderr} {
+		if f == nil || spec.Terminal {
+			f = null
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			out.close()
+			return nil, fmt.Errorf("cannot pass on descriptor %d: %w", i, err)
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			out.close()
+			return nil, fmt.Errorf("cannot pass on descriptor %d: it is a directory, through which the agent could leave the sandbox", i)
+		}
+		out.files = append(out.files, f)
+	}
+	return out, nil
+}
+
+// adopt takes over the descriptors that came with Ready.
+func (s *Sandbox) adopt(b *builder, fds []int) error {
+	files := make([]*os.File, len(fds))
+	for i, fd := range fds {
+		files[i] = os.NewFile(uintptr(fd), "sandbox")
+	}
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	want := len(b.plan.Ports) + 2
+	if b.plan.Terminal {
+		want++
+	}
+	if b.plan.Socket != "" {
+		want++
+	}
+	if len(files) != want {
+		return fmt.Errorf("cannot start the sandbox: init sent %d descriptors, not %d", len(files), want)
+	}
+	if b.plan.Terminal {
+		s.term = &terminal{master: files[0]}
+		files = files[1:]
+	}
+	return s.listeners(b, files)
+}
+
+func (s *Sandbox) listeners(b *builder, files []*os.File) (err error) {
+	if s.dns, err = packetConn(files[0]); err != nil {
+		return fmt.Errorf("cannot use the resolver's socket: %w", err)
+	}
+	if s.dnsTCP, err = net.FileListener(files[1]); err != nil {
+		return fmt.Errorf("cannot use the resolver's listener: %w", err)
+	}
+	files = files[2:]
+	if b.plan.Socket != "" {
+		l, err := net.FileListener(files[0])
+		if err != nil {
+			return fmt.Errorf("cannot use the listener of %s: %w", b.plan.Socket, err)
+		}
+		l.(*net.UnixListener).SetUnlinkOnClose(false) // the path is the sandbox's, not ours
+		s.agent, files = l, files[1:]
+	}
+	for i, port := range b.plan.Ports {
+		if s.tcp[port], err = net.FileListener(files[i]); err != nil {
+			return fmt.Errorf("cannot use the listener of port %d: %w", port, err)
+		}
+	}
+	return nil
+}
+
+func (b *builder) defaults() error {
+	if strings.ContainsAny(b.spec.Scratch, "\x00") || b.spec.Scratch == "" {
+		return errors.New("cannot start the sandbox: no scratch directory is given")
+	}
+	return b.limitDefaults()
+}

@@ -1,0 +1,198 @@
+package sandbox
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ambit/sandbox/kernel"
+	"ambit/sandbox/plan"
+)
+
+// systemDirs hold the system's programs and libraries. Each is shown read-only
+// when it is a directory and copied when it is a symbolic link.
+var systemDirs = [...]string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store"}
+
+// etcEntries are what programs need of /etc and what holds no secret. There is
+// no shadow, no ssh, no sudoers, no host keys, no machine-id.
+var etcEntries = [...]string{
+	"alternatives", "bash.bashrc", "bash_completion.d", "bindresvport.blacklist", "ca-certificates", "ca-certificates.conf",
+	"crypto-policies", "debian_version", "emacs", "fedora-release", "fonts", "gai.conf", "host.conf", "inputrc", "java",
+	"java-8-openjdk", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "java-25-openjdk", "jvm", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
+	"localtime", "locale.alias", "locale.conf", "login.defs", "lsb-release", "magic", "magic.mime", "maven", "mime.types",
+	"os-release", "papersize", "perl", "pki/ca-trust", "pki/java", "pki/nssdb", "pki/tls/certs", "pki/tls/cert.pem", "pki/tls/openssl.cnf",
+	"profile", "profile.d", "protocols", "python3", "python3.11", "python3.12", "python3.13", "redhat-release", "rpc",
+	"services", "shells", "skel", "ssl/certs", "ssl/openssl.cnf", "ssl/cert.pem", "static", "terminfo", "timezone", "vim", "xdg", "X11/rgb.txt", "xml",
+}
+
+func (b *builder) systemTree() {
+	for _, d := range systemDirs {
+		b.show(d, rightsRead)
+	}
+	for _, name := range etcEntries {
+		b.show("/etc/"+name, 0)
+	}
+	b.rule("/etc", rightsRead)
+	for _, d := range [...]string{"/run/ambit", "/sys", "/mnt", "/srv", "/root"} {
+		b.step(plan.Step{Op: plan.Dir, Target: d, Flags: 0o755})
+	}
+	b.step(plan.Step{Op: plan.Symlink, Target: "/var/run", Source: "/run"})
+	b.step(plan.Step{Op: plan.Symlink, Target: "/var/tmp", Source: "/tmp"})
+	b.step(plan.Step{Op: plan.Symlink, Target: "/etc/mtab", Source: "/proc/self/mounts"})
+	b.rule("/run/ambit", kernel.LLReadFile|kernel.LLReadDir)
+}
+
+// show makes a host path visible as it is, when it exists.
+func (b *builder) show(path string, rights uint64) {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		if to, err := os.Readlink(path); err == nil {
+			b.step(plan.Step{Op: plan.Symlink, Target: path, Source: to})
+		}
+		return
+	}
+	b.step(plan.Step{Op: plan.Bind, Source: path, Target: path, Flags: quiet | kernel.AttrReadOnly})
+	b.bound = append(b.bound, path)
+	if rights != 0 {
+		b.rule(path, rights)
+	}
+}
+
+// devices makes a /dev that holds no device of the host but the harmless ones.
+func (b *builder) devices() {
+	for _, name := range [...]string{"null", "zero", "full", "random", "urandom", "tty"} {
+		b.step(plan.Step{Op: plan.Bind, Source: "/dev/" + name, Target: "/dev/" + name, Flags: kernel.AttrNoSuid | kernel.AttrNoExec})
+	}
+	b.step(plan.Step{Op: plan.Pts, Target: "/dev/pts"})
+	for _, l := range [...][2]string{{"/dev/ptmx", "pts/ptmx"}, {"/dev/fd", "/proc/self/fd"}, {"/dev/stdin", "/proc/self/fd/0"},
+		{"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"}} {
+		b.step(plan.Step{Op: plan.Symlink, Target: l[0], Source: l[1]})
+	}
+	b.rule("/dev", rightsDev)
+}
+
+// hiddenProc are entries of /proc that tell of the host or its kernel. Files of
+// /proc belong to the host's root, so for a sandbox that root started the file
+// modes alone would not keep them closed.
+var hiddenProc = [...]string{"acpi", "bus", "config.gz", "driver", "dynamic_debug", "fs", "interrupts", "iomem", "ioports", "irq", "kallsyms", "kcore",
+	"key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "mtrr", "pagetypeinfo", "sched_debug", "schedstat", "scsi",
+	"slabinfo", "sysrq-trigger", "sysvipc", "timer_list", "timer_stats", "vmallocinfo", "zoneinfo"}
+
+// processes makes a /proc of the sandbox's own PID namespace, read-only.
+func (b *builder) processes() {
+	b.step(plan.Step{Op: plan.Proc, Target: "/proc"})
+	for _, name := range hiddenProc {
+		b.step(plan.Step{Op: plan.Mask, Target: "/proc/" + name})
+	}
+	b.rule("/proc", kernel.LLReadFile|kernel.LLReadDir)
+}
+
+func (b *builder) temporary() {
+	size := b.spec.Limits.Temporary
+	for _, t := range [...]string{"/tmp", "/dev/shm"} {
+		b.step(plan.Step{Op: plan.Tmpfs, Target: t, Flags: quiet, Source: fmt.Sprintf("mode=1777,size=%d,nr_inodes=1000000", size)})
+		b.rule(t, rightsWrite)
+	}
+}
+
+// identityFiles are the small files that say who the agent is.
+func (b *builder) identityFiles() map[string][]byte {
+	uid, gid := inner()
+	return map[string][]byte{
+		"/etc/passwd":        fmt.Appendf(nil, "agent:x:%d:%d:agent:%s:%s\nnobody:x:65534:65534:nobody:/:/bin/false\n", uid, gid, b.home(), shell()),
+		"/etc/group":         fmt.Appendf(nil, "agent:x:%d:\nnogroup:x:65534:\n", gid),
+		"/etc/hosts":         fmt.Appendf(nil, "127.0.0.1 localhost %s\n::1 localhost\n", b.plan.Hostname),
+		"/etc/hostname":      []byte(b.plan.Hostname + "\n"),
+		"/etc/nsswitch.conf": []byte("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\nethers: files\nrpc: files\n"),
+		"/etc/resolv.conf":   []byte("nameserver 127.0.0.1\noptions timeout:5 attempts:2\n"),
+	}
+}
+
+func shell() string {
+	if _, err := os.Stat("/bin/bash"); err == nil {
+		return "/bin/bash"
+	}
+	return "/bin/sh"
+}
+
+// data makes the small files.
+func (b *builder) data() error {
+	files := b.identityFiles()
+	maps.Copy(files, b.spec.Data)
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
+			return fmt.Errorf("cannot make the file %q inside: it is not a clean absolute path", path)
+		}
+		// Below a directory of the host the file stands in for one that exists:
+		// find that one, which is often behind symbolic links.
+		target := path
+		if b.shown(path) {
+			if real, err := filepath.EvalSymlinks(path); err == nil && b.shown(real) {
+				target = real
+			}
+		}
+		b.step(plan.Step{Op: plan.File, Target: target, Data: string(files[path]), Flags: 0o444})
+		b.rule(target, kernel.LLReadFile)
+	}
+	return nil
+}
+
+func (b *builder) shown(path string) bool {
+	return slices.ContainsFunc(b.bound, func(d string) bool { return inside(path, d) })
+}
+
+// self shows the running program inside.
+func (b *builder) self() error {
+	if b.spec.Self == "" {
+		return nil
+	}
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("cannot find this program's file: %w", err)
+	}
+	var here, there unix.Stat_t
+	if unix.Stat("/proc/self/exe", &here) != nil || unix.Stat(exe, &there) != nil || here.Ino != there.Ino || here.Dev != there.Dev {
+		return fmt.Errorf("cannot show this program inside the sandbox: %s was replaced while it ran; start again", strings.TrimSuffix(exe, " (deleted)"))
+	}
+	g, err := look(File{Path: exe, At: b.spec.Self, Access: ReadOnly})
+	if err != nil {
+		return err
+	}
+	b.mount(&g, quiet|kernel.AttrReadOnly)
+	b.rule(g.at, kernel.LLReadFile|kernel.LLExecute)
+	return nil
+}
+
+// inner returns the user and group that the agent is inside: the caller's own,
+// and 1000 for the host's root, so that nothing inside is root.
+func inner() (uid, gid int) {
+	uid, gid = os.Geteuid(), os.Getegid()
+	if uid == 0 {
+		uid = rootInside
+	}
+	if gid == 0 {
+		gid = rootInside
+	}
+	return uid, gid
+}
+
+const rootInside = 1000
+
+func system() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return runtime.GOOS + " " + runtime.GOARCH
+	}
+	release, _, _ := bytes.Cut(u.Release[:], []byte{0})
+	return "linux " + string(release) + " " + runtime.GOARCH
+}
