@@ -33,11 +33,8 @@ func (g *Grants) ParseAction(text string) ([]ambit.Action, error) {
 	case len(f) == 3 && f[0] == "tcp" && f[1] == "connect":
 		return g.tcpAction(f[2])
 	case len(f) >= 3:
-		rest := strings.TrimSpace(text[strings.Index(text, f[1])+len(f[1]):])
-		if f[0] == f[1] {
-			rest = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(strings.TrimPrefix(text, f[0])), f[1]))
-		}
-		return g.namedAction(f[0], f[1], rest)
+		rest := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), f[0]))
+		return g.namedAction(f[0], f[1], strings.TrimSpace(strings.TrimPrefix(rest, f[1])))
 	}
 	return nil, fmt.Errorf("cannot read action %s: %s", show(text), ActionHelp)
 }

@@ -36,7 +36,7 @@ func (c *compiler) services(list []*Service) {
 		before := len(c.errs)
 		full := c.complete(s, k)
 		c.claim(full)
-		if len(c.errs) == before {
+		if len(c.errs) == before && len(full.Hosts) > 0 {
 			c.g.services = append(c.g.services, full)
 			if k.FoldCase {
 				c.g.folds[s.Name.Value] = k.Resource
