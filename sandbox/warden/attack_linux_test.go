@@ -16,7 +16,10 @@ type attack func(args []string) error
 
 func attacks() map[string]attack {
 	return map[string]attack{
-		"make": attackMake,
+		"make":   attackMake,
+		"moves":  attackMoves,
+		"deputy": attackDeputy,
+		"bench":  attackBench,
 	}
 }
 
@@ -64,7 +67,7 @@ func attackMake(args []string) error {
 	for _, name := range names {
 		for _, way := range ways(root, name) {
 			for _, m := range makers() {
-				fmt.Printf("%s %s: %v\n", m.what, way, m.make(way))
+				fmt.Printf("%s %q: %v\n", m.what, way, m.make(way))
 				m.clean(name)
 			}
 		}

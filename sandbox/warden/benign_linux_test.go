@@ -52,7 +52,7 @@ dfd=os.open('deeper',os.O_RDONLY);os.mkdir('m',dir_fd=dfd);os.close(os.open('n',
 os.chdir('deeper');os.rename('../ro','ro2');os.rmdir('m');shutil.copytree('.','../tree',symlinks=True,ignore=shutil.ignore_patterns('q'))
 with open('/proc/self/cwd/byproc','w') as f: f.write('1')
 import socket;s=socket.socket(socket.AF_UNIX);s.bind('sock');s.listen();print(s.getsockname());k=socket.socket(socket.AF_UNIX);k.connect('sock');k.close()
-s2=socket.socket(socket.AF_UNIX);s2.bind('er/../sock2');k=socket.socket(socket.AF_UNIX);k.connect('sock2')
+s2=socket.socket(socket.AF_UNIX);s2.bind('er/../sock2');s2.listen();k=socket.socket(socket.AF_UNIX);k.connect('sock2')
 try: s2=socket.socket(socket.AF_UNIX);s2.bind('sock2')
 except OSError as e: print(e.errno)
 s3=socket.socket();s3.bind(('127.0.0.1',0));s4=socket.socket(socket.AF_UNIX);s4.bind('\0abstract%d'%os.getpid())

@@ -13,7 +13,7 @@ func (c *call) open(dirfd, path uint64, flags int, mode uint32) answer {
 		return pass()
 	}
 	p, ok := c.place(dirfd, path, flags&(unix.O_EXCL|unix.O_NOFOLLOW) == 0)
-	if !ok || p.tail != "" {
+	if !ok || p.tail != "" || p.there {
 		return pass()
 	}
 	c.w.moves.RLock()
@@ -76,31 +76,33 @@ func (c *call) make(dirfd, path uint64, fresh bool, act func(place) error) answe
 	return result(act(p))
 }
 
-// mayMake decides about a name that does not exist yet, and readies the thread
-// to make it. When the answer is no, it is the call's answer. The moves lock
-// must be held.
+// mayMake decides about making a name, and readies the thread to make it. When
+// the answer is no, it is the call's answer. The moves lock must be held.
 func (c *call) mayMake(p place, fresh bool) (answer, bool) {
 	s, in := c.spot(p)
-	if in == outside || !absent(p) {
+	switch {
+	case in == outside:
 		return pass(), false
-	}
-	if in == sealed {
-		at, _ := c.pathOf(p.dir)
-		c.w.refuse(at + "/" + p.name)
-		return pass(), false
-	}
-	if in == lost {
+	case in == lost:
 		return answer{}, false
-	}
-	if !s.tree.mayMake(s.rel, fresh) {
-		c.w.refuse(s.path())
-		return answer{}, false
-	}
-	if !c.readStatus() || !c.valid() {
+	case in == sealed || !s.tree.mayMake(s.rel, fresh):
+		return c.refuse(p), false
+	case !c.readStatus() || !c.valid():
 		return answer{}, false
 	}
 	unix.Umask(c.umask)
 	return answer{}, true
+}
+
+// refuse answers and reports a protected name, unless it exists: about that
+// the kernel judges.
+func (c *call) refuse(p place) answer {
+	if !absent(p) {
+		return pass()
+	}
+	at, _ := c.pathOf(p.dir)
+	c.w.refuse(at + "/" + p.name)
+	return answer{}
 }
 
 // absent says whether nothing has the place's name.

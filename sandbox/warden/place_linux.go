@@ -14,6 +14,7 @@ import (
 type place struct {
 	dir        int
 	name, tail string
+	there      bool // something that is no link was seen there
 }
 
 // spot is a place inside a guarded tree.
@@ -53,12 +54,13 @@ func (c *call) lookup(base int, p string, follow bool) (place, bool) {
 		if !ok || name == "" || name == "." || name == ".." || follow && tail != "" {
 			return place{}, false
 		}
-		here := place{dir, name, tail}
+		here := place{dir: dir, name: name, tail: tail}
 		if !follow {
 			return here, true
 		}
 		text, e := readlink(dir, name)
 		if e == unix.EINVAL || e == unix.ENOENT {
+			here.there = e == unix.EINVAL
 			return here, true
 		}
 		// A link in /proc leads to what is open already, never to a new name.

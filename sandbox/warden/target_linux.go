@@ -96,17 +96,33 @@ func (c *call) readStatus() bool {
 	if c.known {
 		return true
 	}
-	fd, err := unix.Openat(c.w.proc, strconv.Itoa(c.tid())+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
+	b, ok := c.statusOf(c.tid())
+	if ok {
+		c.umask, c.tgid, c.known = parseStatus(b)
 	}
-	n, err := unix.Read(fd, c.buf[:512])
-	_ = unix.Close(fd)
-	if err != nil {
-		return false
-	}
-	c.umask, c.tgid, c.known = parseStatus(c.buf[:n])
 	return c.known
+}
+
+// statusOf reads the head of a thread's status. The file of the last thread
+// stays open: it belongs to the thread and not to its number, so that reading
+// it fails once that thread is gone.
+func (k *worker) statusOf(tid int) ([]byte, bool) {
+	if k.statusFD > 0 && k.statusTID == tid {
+		if n, err := unix.Pread(k.statusFD, k.buf[:512], 0); err == nil {
+			return k.buf[:n], true
+		}
+	}
+	if k.statusFD > 0 {
+		_ = unix.Close(k.statusFD)
+		k.statusFD = 0
+	}
+	fd, err := unix.Openat(k.w.proc, strconv.Itoa(tid)+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
+	}
+	k.statusFD, k.statusTID = fd, tid
+	n, err := unix.Pread(fd, k.buf[:512], 0)
+	return k.buf[:max(n, 0)], err == nil
 }
 
 // parseStatus reads the head of /proc/PID/status (proc_pid_status(5)). The

@@ -16,6 +16,8 @@ import (
 type worker struct {
 	w   *Warden
 	buf [unix.PathMax]byte
+
+	statusFD, statusTID int // see statusOf; no descriptor when zero
 }
 
 // answer is what a call gets. The zero value refuses.
