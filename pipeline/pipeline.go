@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"ambit"
@@ -60,6 +61,9 @@ type Perform func(ctx context.Context, p Permit) (o ambit.Outcome, detail string
 // and else perform's own error. The preview is shown when a person is asked.
 func (p *Pipeline) Do(ctx context.Context, a ambit.Action, preview func() string, perform Perform) error {
 	d, in, err := p.decide(&a)
+	if err == nil && perform == nil {
+		err = errors.New("there is nothing to perform")
+	}
 	if err != nil {
 		return p.refuse(ctx, in, Refusal{Code: CodeBroken, Why: err.Error()})
 	}
@@ -67,10 +71,13 @@ func (p *Pipeline) Do(ctx context.Context, a ambit.Action, preview func() string
 		return p.refuse(ctx, in, r)
 	}
 	id, err := p.c.Recorder.Intent(ctx, in)
-	if err != nil || id == 0 {
-		return &Refusal{Code: CodeNoRecord, Action: a, Why: fmt.Sprintf("the log did not take the intent: %v", err)}
+	if err == nil && id == 0 {
+		err = errors.New("it gave no record")
 	}
-	return p.perform(ctx, a, id, perform)
+	if err != nil {
+		return p.refuse(ctx, in, Refusal{Code: CodeNoRecord, Why: "the log did not take the intent: " + err.Error()})
+	}
+	return p.perform(ctx, in, id, perform)
 }
 
 // decide identifies the action and asks the grants.
@@ -79,9 +86,6 @@ func (p *Pipeline) decide(a *ambit.Action) (ambit.Decision, Intent, error) {
 	if p == nil || !p.ready {
 		return ambit.Decision{}, in, errors.New("the pipeline is not set up")
 	}
-	if f := p.frozen.Load(); f != nil {
-		return ambit.Decision{}, in, fmt.Errorf("the task is frozen: %w", *f)
-	}
 	if err := a.Check(); err != nil {
 		return ambit.Decision{}, in, err
 	}
@@ -89,7 +93,7 @@ func (p *Pipeline) decide(a *ambit.Action) (ambit.Decision, Intent, error) {
 	if a.Task != p.c.Task || a.Agent != p.c.Agent {
 		return ambit.Decision{}, in, errors.New("the action names another task")
 	}
-	if err := p.c.Identity.Live(); err != nil {
+	if err := p.alive(); err != nil {
 		return ambit.Decision{}, in, err
 	}
 	g, err := a.Digest()
@@ -98,6 +102,14 @@ func (p *Pipeline) decide(a *ambit.Action) (ambit.Decision, Intent, error) {
 	}
 	in.Digest, in.Decision = g, p.c.Decider.Decide(a)
 	return in.Decision, in, nil
+}
+
+// alive says why the task may not act now, nil when it may.
+func (p *Pipeline) alive() error {
+	if f := p.frozen.Load(); f != nil {
+		return fmt.Errorf("the task is frozen: %w", *f)
+	}
+	return p.c.Identity.Live()
 }
 
 // admit says whether the verdict lets the action pass, asking a person when it
@@ -116,7 +128,7 @@ func (p *Pipeline) ask(ctx context.Context, d ambit.Decision, in *Intent, previe
 	q := Question{Action: in.Action, Digest: in.Digest, Decision: d}
 	if preview != nil {
 		q.Preview = preview()
-		q.Preview = q.Preview[:min(len(q.Preview), MaxPreview)]
+		q.Preview = clip(q.Preview, MaxPreview)
 	}
 	ans, err := p.c.Asker.Ask(ctx, q)
 	switch {
@@ -124,7 +136,7 @@ func (p *Pipeline) ask(ctx context.Context, d ambit.Decision, in *Intent, previe
 		return Refusal{Code: CodeNoAnswer, Why: "nobody could be asked: " + err.Error()}, false
 	case ans.Approved && !ans.Pending && ans.By != "":
 		// The question may have been open for minutes: the task must still live.
-		if err := p.c.Identity.Live(); err != nil {
+		if err := p.alive(); err != nil {
 			return Refusal{Code: CodeBroken, Why: err.Error()}, false
 		}
 		in.Approval = ans.By
@@ -135,22 +147,37 @@ func (p *Pipeline) ask(ctx context.Context, d ambit.Decision, in *Intent, previe
 	return Refusal{Code: CodeRejected, Why: orElse(ans.Why, "a person said no"), Ticket: ans.Ticket}, false
 }
 
-func (p *Pipeline) perform(ctx context.Context, a ambit.Action, id ambit.RecordID, perform Perform) error {
-	pm := &permit{action: a, record: id}
+func (p *Pipeline) perform(ctx context.Context, in Intent, id ambit.RecordID, perform Perform) error {
+	pm := &permit{action: in.Action, record: id}
 	// Whatever happens below, the permit dies and an outcome is recorded.
 	out, detail := ambit.OutcomeUnknown, "did not return"
 	defer func() {
 		pm.ended.Store(true)
-		p.end(ctx, End{Intent: id, Outcome: out, Detail: detail[:min(len(detail), MaxDetail)]})
+		p.end(ctx, End{Intent: id, Outcome: out, Detail: clip(detail, MaxDetail)})
 	}()
-	s, err := p.c.Minter.Mint(ctx, &a)
+	s, err := p.c.Minter.Mint(ctx, &in.Action)
 	if err != nil {
 		out, detail = ambit.Refused, "no credential"
-		return &Refusal{Code: CodeNoCredential, Action: a, Record: id, Why: "the broker gave no credential: " + err.Error()}
+		return in.stop(id, CodeNoCredential, "the broker gave no credential: "+err.Error())
+	}
+	// The task can be revoked, and the agent hang up, while the log and the
+	// broker worked.
+	if err = p.alive(); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		out, detail = ambit.Refused, "ended before it was performed"
+		return in.stop(id, CodeBroken, err.Error())
 	}
 	pm.secret = s
 	out, detail, err = perform(ctx, Permit{pm})
 	return err
+}
+
+// stop is the refusal of an action whose intent is recorded already: its
+// outcome is the record of the refusal.
+func (in *Intent) stop(id ambit.RecordID, code, why string) *Refusal {
+	return &Refusal{Code: code, Action: in.Action, By: in.Decision.By, Record: id, Why: why}
 }
 
 // end records the outcome, and freezes the task when it cannot.
@@ -178,6 +205,14 @@ func (p *Pipeline) refuse(ctx context.Context, in Intent, r Refusal) error {
 	}
 	r.Record = id
 	return &r
+}
+
+// clip cuts untrusted text to n bytes without leaving half a character.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
 }
 
 func orElse(s, t string) string {
