@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/gowebpki/jcs"
 )
@@ -30,11 +31,38 @@ func (a *Action) Check() error {
 	if a.Task == "" || a.Agent == "" || a.Operation == "" {
 		return fmt.Errorf("cannot use action: task, agent and operation must all be named")
 	}
+	if err := a.checkText(); err != nil {
+		return err
+	}
 	return a.Resource.Check()
+}
+
+// checkText refuses text that is not UTF-8: JSON writes all of it alike, so that
+// an approval for one action would fit another.
+func (a *Action) checkText() error {
+	for _, s := range [...]string{string(a.Task), a.Agent, a.Service, a.Operation, a.Resource.Kind} {
+		if !utf8.ValidString(s) {
+			return fmt.Errorf("cannot use action: %q is not UTF-8", clip(s))
+		}
+	}
+	for _, s := range a.Resource.Segments {
+		if !utf8.ValidString(s) {
+			return fmt.Errorf("cannot use action: segment %q is not UTF-8", clip(s))
+		}
+	}
+	for k, v := range a.Args {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return fmt.Errorf("cannot use action: argument %q is not UTF-8", clip(k))
+		}
+	}
+	return nil
 }
 
 // Canonical returns the action's canonical form (RFC 8785).
 func (a *Action) Canonical() ([]byte, error) {
+	if err := a.checkText(); err != nil {
+		return nil, err
+	}
 	b, err := json.Marshal(a)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write action: %w", err)

@@ -30,8 +30,13 @@ func ParseTaskID(s string) (TaskID, error) {
 	if len(s) != taskIDLen {
 		return "", fmt.Errorf("cannot read task id %q: it has %d characters, not %d", clip(s), len(s), taskIDLen)
 	}
-	if _, err := taskIDEncoding.DecodeString(s); err != nil {
+	b, err := taskIDEncoding.DecodeString(s)
+	if err != nil {
 		return "", fmt.Errorf("cannot read task id %q: %w", s, err)
+	}
+	// The decoder skips line ends and spare bits: one task would have many names.
+	if taskIDEncoding.EncodeToString(b) != s {
+		return "", fmt.Errorf("cannot read task id %q: it is not in its one spelling", s)
 	}
 	return TaskID(s), nil
 }
