@@ -22,3 +22,8 @@ func archAllowed() []uint32 {
 func archDangerous() []uint32 {
 	return []uint32{unix.SYS_IOPL, unix.SYS_IOPERM, unix.SYS_MODIFY_LDT, unix.SYS_KEXEC_FILE_LOAD, unix.SYS_USELIB, unix.SYS_USTAT, unix.SYS_SYSFS}
 }
+
+// archProcesses make processes or names, and are not for the gatekeeper.
+func archProcesses() []uint32 {
+	return []uint32{unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_MKNOD, unix.SYS_LINK, unix.SYS_SYMLINK}
+}

@@ -61,10 +61,25 @@ func (b *builder) describe(notes string) Report {
 		{"network", true, fmt.Sprintf("every address is local; %d TCP ports and the resolver lead to the gatekeeper", len(b.plan.Ports))},
 	}
 	r.Walls = append(walls, r.Walls...)
+	r.add("protected names", true, b.protection())
 	if strings.Contains(notes, "init-capabilities\n") {
 		r.add("init's capabilities", false, "kept in its own namespaces, because this binary was linked with cgo")
 	}
 	return *r
+}
+
+func (b *builder) protection() string {
+	trees, existing := 0, 0
+	for i := range b.plan.Guards {
+		if g := &b.plan.Guards[i]; len(g.Names)+len(g.Paths) > 0 {
+			trees++
+			existing += len(g.Mounts)
+		}
+	}
+	if trees == 0 {
+		return "none were named for a writable directory"
+	}
+	return fmt.Sprintf("%d existing ones read-only, new ones refused (Landlock and the warden) in %d writable directories", existing, trees)
 }
 
 func scopes(scoped uint64) string {

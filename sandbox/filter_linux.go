@@ -58,12 +58,16 @@ func noneOf(then uint32, values ...uint32) code {
 }
 
 const anyNamespace = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
-	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET // CLONE_NEWTIME cannot be given to clone(2)
 
 // checkClone refuses new namespaces: in a new user namespace the agent would
 // have capabilities again, and much more of the kernel to attack.
 func checkClone() code {
 	return code{arg(0), {Code: opSet, K: anyNamespace, Jf: 1}, ret(actEPERM), ret(actAllow)}
+}
+
+func checkUnshare() code {
+	return code{arg(0), {Code: opSet, K: anyNamespace | unix.CLONE_NEWTIME, Jf: 1}, ret(actEPERM), ret(actAllow)}
 }
 
 // checkIoctl refuses putting words into a terminal's input, which the person's
@@ -126,9 +130,12 @@ func agentFilter() code {
 func initFilter() code {
 	var rules []rule
 	for _, nr := range slices.Concat(dangerousCalls(), archDangerous()) {
-		rules = append(rules, rule{nr, code{ret(actEPERM)}})
+		if nr != unix.SYS_UNSHARE {
+			rules = append(rules, rule{nr, code{ret(actEPERM)}})
+		}
 	}
-	rules = append(rules, rule{unix.SYS_CLONE, checkClone()}, rule{unix.SYS_IOCTL, checkIoctl()}, rule{sysClone3, code{ret(actENOSY)}})
+	rules = append(rules, rule{unix.SYS_UNSHARE, checkUnshare()}, // the warden's threads need a directory and a mask of their own
+		rule{unix.SYS_CLONE, checkClone()}, rule{unix.SYS_IOCTL, checkIoctl()}, rule{sysClone3, code{ret(actENOSY)}})
 	return assemble(rules, actAllow)
 }
 

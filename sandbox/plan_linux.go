@@ -121,7 +121,11 @@ func (b *builder) build() error {
 	if err := b.self(); err != nil {
 		return err
 	}
-	return b.granted()
+	if err := b.granted(); err != nil {
+		return err
+	}
+	b.guardAbove()
+	return nil
 }
 
 const resolverPort = 53

@@ -13,6 +13,7 @@ import (
 
 	"ambit/sandbox/kernel"
 	"ambit/sandbox/plan"
+	"ambit/sandbox/warden"
 )
 
 // Bounds of the search for protected names. Beyond them the sandbox does not
@@ -30,6 +31,7 @@ func (b *builder) writable(g *grant) error {
 		b.rule(g.at, rightsWrite)
 		return nil
 	}
+	p.Allowed = b.exceptions(g)
 	s := search{grant: g, protect: p, seen: map[string]bool{}}
 	if err := s.walk("", ""); err != nil {
 		return fmt.Errorf("cannot protect names in %s: %w", g.Path, err)
@@ -41,8 +43,46 @@ func (b *builder) writable(g *grant) error {
 	for _, rel := range s.found {
 		b.step(plan.Step{Op: plan.BindSelf, Target: g.at + "/" + rel, Flags: quiet | kernel.AttrReadOnly})
 	}
-	b.guard(g, s.found)
+	b.rule(g.at, rightsWrite&^warden.Withheld)
+	b.plan.Guards = append(b.plan.Guards, plan.Guard{Root: g.at, Names: p.Names, Paths: p.Paths, Allowed: p.Allowed, Mounts: s.found})
 	return nil
+}
+
+// exceptions are the Spec's for this tree, relative to it, and what is granted
+// inside it by a line of its own.
+func (b *builder) exceptions(g *grant) []string {
+	var out []string
+	for _, a := range b.spec.Protect.Allowed {
+		if !filepath.IsAbs(a) {
+			out = append(out, a)
+		} else if inside(a, g.at) && a != g.at {
+			out = append(out, a[len(g.at)+1:])
+		}
+	}
+	for i := range b.grants {
+		if o := &b.grants[i]; o.Access != Hidden && inside(o.at, g.at) && o.at != g.at {
+			out = append(out, o.at[len(g.at)+1:])
+		}
+	}
+	return out
+}
+
+// guardAbove makes the warden look after what contains a guarded tree, too:
+// Landlock's rights add up on the way to the root, so nobody above may grant the
+// making of names.
+func (b *builder) guardAbove() {
+	for i := 0; i < len(b.plan.Guards); i++ {
+		root := b.plan.Guards[i].Root
+		for j := range b.plan.Rules {
+			r := &b.plan.Rules[j]
+			if r.Rights&warden.Withheld != 0 && inside(root, r.Path) {
+				r.Rights &^= warden.Withheld
+				if r.Path != root {
+					b.plan.Guards = append(b.plan.Guards, plan.Guard{Root: r.Path})
+				}
+			}
+		}
+	}
 }
 
 // search looks for protected names that exist in one writable tree.
@@ -114,12 +154,7 @@ func (s *search) protected(rel, name string) bool {
 
 // allowed says whether an exception names rel or something above it.
 func (s *search) allowed(rel string) bool {
-	return slices.ContainsFunc(s.protect.Allowed, func(a string) bool {
-		if filepath.IsAbs(a) {
-			return inside(s.at+"/"+rel, a)
-		}
-		return inside(rel, a)
-	})
+	return slices.ContainsFunc(s.protect.Allowed, func(a string) bool { return inside(rel, a) })
 }
 
 // add protects what is at rel; behind a symbolic link, what the link leads to.
@@ -139,11 +174,4 @@ func (s *search) add(rel string, mode fs.FileMode) error {
 		return fmt.Errorf("more than %d protected names exist in it; grant a smaller directory", maxProtected)
 	}
 	return nil
-}
-
-// guard notes the tree for the warden.
-func (b *builder) guard(g *grant, existing []string) {
-	p := b.spec.Protect
-	b.rule(g.at, rightsWrite)
-	b.plan.Guards = append(b.plan.Guards, plan.Guard{Root: g.at, Names: p.Names, Paths: p.Paths, Allowed: p.Allowed, Mounts: existing})
 }

@@ -103,12 +103,16 @@ func (s *Sandbox) Go() error {
 	if err != nil {
 		return err
 	}
-	if kind == plan.Started {
+	switch kind {
+	case plan.Started:
 		s.term.run()
 		return nil
+	case plan.NotFound:
+		err = fmt.Errorf("%w: %s", ErrNotFound, body)
+	default:
+		err = errors.New(string(body))
 	}
-	_ = s.Kill()
-	return fmt.Errorf("%w: %s", ErrNotFound, body)
+	return errors.Join(err, s.Kill())
 }
 
 // Wait waits for the command's end, after which nothing of the task runs any
@@ -168,8 +172,12 @@ func (s *Sandbox) Signal(sig os.Signal) error {
 // Kill ends everything in the sandbox at once. Wait returns afterwards.
 func (s *Sandbox) Kill() error {
 	err := s.process.Kill()
-	if errors.Is(err, os.ErrProcessDone) {
+	switch {
+	case err == nil || errors.Is(err, os.ErrProcessDone):
 		return nil
+	case errors.Is(err, unix.EPERM):
+		// A confined gatekeeper may send no signal out. Init ends when its socket does.
+		return s.control.CloseWrite()
 	}
 	return err
 }

@@ -43,6 +43,11 @@ type Sandbox struct {
 // nothing is left behind but files in Scratch. When the context ends, so does
 // everything in the sandbox.
 func Start(ctx context.Context, spec Spec) (*Sandbox, error) {
+	return start(ctx, spec, false)
+}
+
+// start builds the walls; a probe's init ends once they are up.
+func start(ctx context.Context, spec Spec, probe bool) (*Sandbox, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -50,15 +55,15 @@ func Start(ctx context.Context, spec Spec) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.plan.Probe = probe
 	if err := b.defaults(); err != nil {
 		return nil, err
 	}
 	s := &Sandbox{ended: make(chan struct{}), tcp: map[uint16]net.Listener{}}
-	if err := s.start(b); err != nil {
+	if err := s.start(ctx, b); err != nil {
 		s.abandon()
-		return nil, err
+		return nil, errors.Join(ctx.Err(), err)
 	}
-	s.stop = context.AfterFunc(ctx, func() { _ = s.Kill() })
 	return s, nil
 }
 
@@ -71,10 +76,11 @@ func (s *Sandbox) abandon() {
 	s.closeAll()
 }
 
-func (s *Sandbox) start(b *builder) error {
+func (s *Sandbox) start(ctx context.Context, b *builder) error {
 	if err := s.spawn(b.spec); err != nil {
 		return err
 	}
+	s.stop = context.AfterFunc(ctx, func() { _ = s.Kill() })
 	// Init starts while the plan is made.
 	if err := b.build(); err != nil {
 		return err

@@ -71,7 +71,7 @@ func serve(peer *peer) error {
 	if kind != plan.Build || !ok {
 		return fault("cannot read the plan: it is damaged")
 	}
-	runner := newRunner(p)
+	runner := newRunner(p, peer)
 	files, err := build(p)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func serve(peer *peer) error {
 	if p.Probe {
 		return nil
 	}
-	return runner.supervise(peer, files)
+	return runner.supervise(files)
 }
 
 // hide keeps the agent and whoever shares its user from reading init, and

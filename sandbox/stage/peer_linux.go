@@ -1,14 +1,17 @@
 package stage
 
 import (
+	"sync"
 	"syscall"
 
 	"ambit/sandbox/plan"
 )
 
-// peer is init's end of the socket pair. Only one goroutine receives, and the
-// order of start, exit and end makes only one send at a time.
-type peer struct{ fd int }
+// peer is init's end of the socket pair. Only one goroutine receives.
+type peer struct {
+	fd      int
+	sending sync.Mutex
+}
 
 func (p *peer) receive(most int) (plan.Frame, []byte, error) {
 	var h [plan.HeaderLen]byte
@@ -41,6 +44,8 @@ func (p *peer) full(b []byte) error {
 
 // send writes one frame; the descriptors travel with its first byte.
 func (p *peer) send(kind plan.Frame, body []byte, fds []int) error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
 	h := plan.Head(kind, len(body))
 	b := append(h[:], body...)
 	var rights []byte

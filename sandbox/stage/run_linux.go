@@ -7,6 +7,7 @@ import (
 
 	"ambit/sandbox/kernel"
 	"ambit/sandbox/plan"
+	"ambit/sandbox/warden"
 )
 
 // runner puts the walls around the agent and runs it. The agent is forked from
@@ -14,9 +15,11 @@ import (
 // need to look after the agent.
 type runner struct {
 	plan    *plan.Plan
+	peer    *peer
 	path    string // of the command
 	stdio   [3]uintptr
 	walled  chan error
+	notices int // the warden's listener, once walled
 	release chan struct{}
 	result  chan launched
 	note    []byte
@@ -27,8 +30,8 @@ type launched struct {
 	err error
 }
 
-func newRunner(p *plan.Plan) *runner {
-	return &runner{plan: p, stdio: [3]uintptr{0, 1, 2},
+func newRunner(p *plan.Plan, c *peer) *runner {
+	return &runner{plan: p, peer: c, stdio: [3]uintptr{0, 1, 2},
 		walled: make(chan error), release: make(chan struct{}), result: make(chan launched, 1)}
 }
 
@@ -50,6 +53,9 @@ func (r *runner) prepare(ruleset int) error {
 	}
 	go r.agentThread(ruleset)
 	if err := <-r.walled; err != nil {
+		return err
+	}
+	if err := r.guard(); err != nil {
 		return err
 	}
 	switch err := kernel.DropAllThreads(); err {
@@ -89,9 +95,43 @@ func (r *runner) wall(ruleset int) error {
 		return failed("put the agent under Landlock", err)
 	}
 	syscall.Close(ruleset)
+	for i := range r.plan.Guards {
+		if err := warden.Prove(r.plan.Guards[i].Root); err != nil {
+			return err
+		}
+	}
 	if _, err := kernel.Filter(instructions(r.plan.AgentFilter), 0); err != nil {
 		return failed("filter the agent's system calls", err)
 	}
+	if len(r.plan.Guards) == 0 {
+		return nil
+	}
+	var err error
+	r.notices, err = warden.Install()
+	return err
+}
+
+// guard starts the warden. Without it the agent's calls would wait for ever, so
+// its end is the task's.
+func (r *runner) guard() error {
+	if len(r.plan.Guards) == 0 {
+		return nil
+	}
+	var rules warden.Rules
+	for i := range r.plan.Guards {
+		g := &r.plan.Guards[i]
+		rules.Trees = append(rules.Trees, warden.Tree{Root: g.Root, Names: g.Names, Paths: g.Paths, Allowed: g.Allowed, Mounts: g.Mounts})
+	}
+	w, err := warden.New(r.notices, rules)
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := w.Serve(); err != nil {
+			r.peer.send(plan.Fault, []byte(err.Error()), nil)
+			syscall.Exit(statusFault)
+		}
+	}()
 	return nil
 }
 
@@ -113,7 +153,8 @@ func instructions(s string) []kernel.Instruction {
 // supervise waits for the order to go, starts the command, reaps what dies in
 // the namespace, and reports the command's end. When the gatekeeper is gone it
 // ends at once, and the kernel ends all that the namespace holds.
-func (r *runner) supervise(peer *peer, f *files) error {
+func (r *runner) supervise(f *files) error {
+	peer := r.peer
 	kind, _, err := peer.receive(0)
 	if err != nil || kind != plan.Go {
 		syscall.Exit(statusNoPeer)

@@ -1,0 +1,147 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"ambit/sandbox/kernel"
+)
+
+// Confine puts the calling process, with all its threads and for good, behind
+// walls of its own: it can open no file but those named, run no program, make no
+// process, listen on no new TCP port, and nobody but root can read its memory.
+// What is open stays open; sockets can be made and connected, also to Unix
+// sockets by path. Call it after Start: a confined process can start no sandbox.
+//
+// When it fails, the process may be half confined and must end. It fails in a
+// program that is linked with cgo, because Go cannot reach all of its threads.
+func Confine(spec ConfineSpec) (Report, error) {
+	r := Report{System: system()}
+	abi := kernel.LandlockABI()
+	if abi < minABI {
+		return r, fmt.Errorf("cannot confine the gatekeeper: the kernel's Landlock has version %d, and %d is needed", abi, minABI)
+	}
+	if err := hideSelf(); err != nil {
+		return r, err
+	}
+	rs, err := confineRules(spec, abi)
+	if err != nil {
+		return r, err
+	}
+	defer unix.Close(rs)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := everyThread(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, "forbid it new privileges"); err != nil {
+		return r, err
+	}
+	if err := everyThread(kernel.SysLandlockRestrict, uintptr(rs), 0, 0, "put it under Landlock"); err != nil {
+		return r, err
+	}
+	if _, err := kernel.Filter(gatekeeperFilter(), kernel.FilterAllThreads); err != nil {
+		return r, fmt.Errorf("cannot confine the gatekeeper: cannot filter its system calls: %w", err)
+	}
+	r.add("gatekeeper's memory", true, "not dumpable, no core files")
+	r.add("gatekeeper's files", true, fmt.Sprintf("Landlock ABI %d on every thread: %d paths to read, %d to write", abi, len(spec.ReadFiles), len(spec.WriteFiles)))
+	r.add("gatekeeper's system calls", true, "seccomp allow-list on every thread: no programs, no processes, no namespaces")
+	if abi >= 4 {
+		r.add("gatekeeper's listeners", true, "no new TCP listener (Landlock)")
+	} else {
+		r.add("gatekeeper's listeners", false, "a kernel with Landlock ABI 4 (Linux 6.7) is needed to forbid new TCP listeners")
+	}
+	return r, nil
+}
+
+func hideSelf() error {
+	if err := kernel.Undumpable(); err != nil {
+		return fmt.Errorf("cannot confine the gatekeeper: cannot hide its memory: %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("cannot confine the gatekeeper: cannot forbid core files: %w", err)
+	}
+	return nil
+}
+
+func everyThread(nr, a, b, c uintptr, what string) error {
+	_, _, e := syscall.AllThreadsSyscall(nr, a, b, c)
+	switch {
+	case e == 0:
+		return nil
+	case errors.Is(e, syscall.ENOTSUP):
+		return fmt.Errorf("cannot confine the gatekeeper: cannot %s on every thread: this program is linked with cgo; build it with CGO_ENABLED=0", what)
+	}
+	return fmt.Errorf("cannot confine the gatekeeper: cannot %s: %w", what, e)
+}
+
+func confineRules(spec ConfineSpec, abi int) (int, error) {
+	var net, scoped uint64
+	if abi >= 4 {
+		net = kernel.LLBindTCP
+	}
+	if abi >= 6 {
+		scoped = kernel.LLScopeAbstract | kernel.LLScopeSignal
+	}
+	handled := kernel.LandlockHandled(abi)
+	rs, err := kernel.NewRuleset(handled, net, scoped)
+	if err != nil {
+		return -1, fmt.Errorf("cannot confine the gatekeeper: cannot make a Landlock ruleset: %w", err)
+	}
+	const read = kernel.LLReadFile | kernel.LLReadDir
+	const write = read | kernel.LLWriteFile | kernel.LLTruncate | kernel.LLMakeReg | kernel.LLRemoveFile
+	for rights, list := range map[uint64][]string{read: spec.ReadFiles, write: spec.WriteFiles} {
+		for _, path := range list {
+			if err := confineRule(rs, path, rights&handled); err != nil {
+				unix.Close(rs)
+				return -1, err
+			}
+		}
+	}
+	return rs, nil
+}
+
+func confineRule(rs int, path string, rights uint64) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("cannot confine the gatekeeper: cannot keep %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	if dir, err := kernel.IsDir(fd); err != nil {
+		return fmt.Errorf("cannot confine the gatekeeper: cannot keep %s: %w", path, err)
+	} else if !dir {
+		rights &= kernel.LLFile
+	}
+	if err := kernel.AllowPath(rs, fd, rights); err != nil {
+		return fmt.Errorf("cannot confine the gatekeeper: cannot keep %s: %w", path, err)
+	}
+	return nil
+}
+
+// gatekeeperFilter is the agent's filter without what makes programs, processes
+// and names that others would use.
+func gatekeeperFilter() code {
+	not := append(archProcesses(), unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE, unix.SYS_MKNODAT, unix.SYS_LINKAT, unix.SYS_SYMLINKAT,
+		unix.SYS_SHMGET, unix.SYS_SHMAT, unix.SYS_SETPGID, unix.SYS_SETSID)
+	var rules []rule
+	for _, nr := range slices.Concat(allowedCalls(), archAllowed()) {
+		if !slices.Contains(not, nr) {
+			rules = append(rules, rule{nr, code{ret(actAllow)}})
+		}
+	}
+	for _, nr := range slices.Concat(not, dangerousCalls(), archDangerous(), foreignMemory()) {
+		rules = append(rules, rule{nr, code{ret(actEPERM)}})
+	}
+	rules = append(rules,
+		rule{unix.SYS_CLONE, checkThread()}, rule{unix.SYS_IOCTL, checkIoctl()},
+		rule{unix.SYS_SOCKET, checkSocket()}, rule{unix.SYS_SOCKETPAIR, checkPair()},
+		rule{unix.SYS_PERSONALITY, checkPersonality()})
+	return assemble(rules, actENOSY)
+}
+
+// checkThread allows new threads only.
+func checkThread() code {
+	return code{arg(0), {Code: opSet, K: anyNamespace, Jf: 1}, ret(actEPERM), {Code: opSet, K: unix.CLONE_THREAD, Jt: 1}, ret(actEPERM), ret(actAllow)}
+}
