@@ -40,11 +40,11 @@ func (r Resource) Check() error {
 		return fmt.Errorf("cannot use resource: it has no kind")
 	}
 	if len(r.Segments) > MaxSegments {
-		return fmt.Errorf("cannot use %s resource: %d segments, at most %d", r.Kind, len(r.Segments), MaxSegments)
+		return fmt.Errorf("cannot use %s resource: %d segments, at most %d", clip(r.Kind), len(r.Segments), MaxSegments)
 	}
 	for i, s := range r.Segments {
 		if why := badSegment(s); why != "" {
-			return fmt.Errorf("cannot use %s resource: segment %d %q %s", r.Kind, i+1, clip(s), why)
+			return fmt.Errorf("cannot use %s resource: segment %d %q %s", clip(r.Kind), i+1, clip(s), why)
 		}
 	}
 	return nil
