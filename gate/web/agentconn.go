@@ -16,6 +16,7 @@ type agentConn struct {
 	at      place    // the name looked up, or the literal address, and the port
 	literal bool     // the agent used an address, not a name
 	routes  []*route // to the place; none is a refusal
+	greeted bool     // a TLS client hello was read
 	hello   *refusal // why the TLS handshake was stopped
 }
 
@@ -25,6 +26,21 @@ func (c *agentConn) scheme() string {
 		return c.routes[0].Scheme
 	}
 	return ""
+}
+
+// raw is the connection as it was accepted.
+func (c *agentConn) raw() net.Conn {
+	inner := c.Conn
+	for {
+		switch w := inner.(type) {
+		case *replayed:
+			inner = w.Conn
+		case *endConn:
+			inner = w.Conn
+		default:
+			return inner
+		}
+	}
 }
 
 // locate finds what a connection wants to reach.

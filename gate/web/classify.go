@@ -54,7 +54,10 @@ func (x *exchange) actionsFor(r *route) ([]ambit.Action, *refusal) {
 		if bad := x.readBody(limit); bad != nil {
 			return nil, bad
 		}
-		req.Body, req.BodyWhole = x.prefix, x.whole
+		req.Body, req.BodyWhole, x.digest = x.prefix, x.whole, true
+		if int64(len(req.Body)) > limit {
+			req.Body, req.BodyWhole = req.Body[:limit], false
+		}
 	}
 	calls, err := x.g.c.Classifier.Classify(req)
 	switch {
@@ -116,6 +119,18 @@ func (x *exchange) readBody(limit int64) *refusal {
 	return nil
 }
 
+// smallBody is what is read before anything else, so that a placeholder in it
+// is found before the upstream is contacted, in bytes.
+const smallBody = 8 << 10
+
+// readSmall reads a short body that is on its way.
+func (x *exchange) readSmall() *refusal {
+	if x.in.length <= 0 || x.in.length > smallBody || x.in.hop.expect {
+		return nil
+	}
+	return x.readBody(smallBody)
+}
+
 // charge takes n bytes of the gate's budget for buffered bodies.
 func (x *exchange) charge(n int64) bool {
 	if x.g.buffered.Add(n) > x.g.c.Limits.BufferTotal {
@@ -146,9 +161,10 @@ func (x *exchange) bind() *refusal {
 			return tooLarge()
 		}
 	}
+	x.digest = x.digest || asked
 	x.bound = asked && (x.in.length == 0 || x.whole)
 	args := x.baseArgs()
-	if x.whole {
+	if x.whole && x.digest {
 		sum := sha256.Sum256(x.prefix)
 		args["body-sha256"] = hex.EncodeToString(sum[:])
 		args["body-length"] = strconv.Itoa(len(x.prefix))

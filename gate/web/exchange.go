@@ -22,6 +22,7 @@ type exchange struct {
 
 	prefix   []byte // of the body, read already
 	whole    bool   // prefix is the whole body
+	digest   bool   // the body was read because what it says matters
 	bound    bool   // the actions' arguments hold the body's digest
 	asked    bool   // a person was asked
 	charged  int64  // bytes taken from the gate's budget
@@ -54,6 +55,9 @@ func (x *exchange) prepare(ctx context.Context) *refusal {
 	}
 	if len(x.in.conn.routes) == 0 {
 		return noRoute(x.in.conn.at)
+	}
+	if bad := x.readSmall(); bad != nil {
+		return bad
 	}
 	if bad := x.classify(); bad != nil {
 		return bad

@@ -32,7 +32,7 @@ type Gate struct {
 	slots    chan struct{} // one for each open connection of the agent
 	buffered atomic.Int64  // bytes of buffered bodies
 
-	mu     sync.Mutex
+	mu     sync.Mutex // also orders wg.Add before the Wait of Close
 	closed bool
 	open   map[net.Conn]struct{} // every connection, of both sides
 	ends   []net.Listener
@@ -122,22 +122,38 @@ func (g *Gate) accept(ctx context.Context, c net.Conn) {
 		c.Close()
 		return
 	}
-	if !g.track(c) {
+	if !g.begin() {
 		<-g.slots
 		c.Close()
 		return
 	}
-	g.wg.Go(func() {
+	go func() {
+		defer g.wg.Done()
 		defer func() {
 			c.Close()
 			g.untrack(c)
 			<-g.slots
 		}()
+		if !g.track(c) {
+			return
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(g.ctx, cancel)()
 		g.serveConn(ctx, c)
-	})
+	}()
+}
+
+// begin counts something that Close waits for; false when it is too late. Its
+// end is wg.Done.
+func (g *Gate) begin() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.wg.Add(1)
+	return true
 }
 
 func (g *Gate) adopt(ln net.Listener) bool {

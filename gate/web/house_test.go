@@ -299,6 +299,7 @@ type seen struct {
 	header            http.Header
 	body              string
 	proto             string
+	cut               bool // the body did not end in order
 }
 
 func (u *upstream) requests() []seen {
@@ -324,10 +325,10 @@ func newUpstream(t testing.TB, handler http.Handler) *upstream {
 // record keeps each request with its body, when that is short.
 func (u *upstream) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := seen{r.Method, r.RequestURI, r.Host, r.Header.Clone(), "", r.Proto}
+		s := seen{r.Method, r.RequestURI, r.Host, r.Header.Clone(), "", r.Proto, false}
 		if next == nil {
-			b, _ := io.ReadAll(r.Body)
-			s.body = string(b)
+			b, err := io.ReadAll(r.Body)
+			s.body, s.cut = string(b), err != nil
 		}
 		u.mu.Lock()
 		u.seen = append(u.seen, s)

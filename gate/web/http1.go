@@ -40,6 +40,11 @@ func (g *Gate) loopHTTP1(ctx context.Context, a *agentConn, c net.Conn, r *reade
 		}
 		r.shrink()
 	}
+	if out.err != nil {
+		// Closing in order would make a cut body look whole.
+		cut(a.raw())
+		return
+	}
 	linger(c, r)
 }
 
@@ -53,7 +58,7 @@ func (g *Gate) nextHead(c net.Conn, r *reader) ([]byte, error) {
 	b, err := r.head()
 	c.SetReadDeadline(time.Time{})
 	if isTimeout(err) {
-		return nil, badRequest("the head did not come in time")
+		return nil, &refusal{code: CodeBadRequest, why: "the head did not come in time"}
 	}
 	return b, err
 }

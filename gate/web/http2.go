@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"ambit"
 )
 
 // startHTTP2 makes the server for agents that speak HTTP/2. It gets connections
@@ -27,6 +29,7 @@ func (g *Gate) startHTTP2() {
 			MaxReceiveBufferPerConnection: 1 << 20,
 			MaxReceiveBufferPerStream:     256 << 10,
 			WriteByteTimeout:              l.Stall,
+			CountError:                    g.malformed2,
 		},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if h, ok := c.(*tls.Conn); ok {
@@ -69,12 +72,14 @@ func (c *endConn) Close() error {
 }
 
 // handle2 answers one HTTP/2 request. net/http has checked the framing and the
-// pseudo-header fields (RFC 9113 section 8.3.1); the rest is as for HTTP/1.
+// pseudo-header fields (RFC 9113 section 8.3.1); the rest is as for HTTP/1. What
+// ":scheme" says counts for nothing: decided and sent is the connection's.
 func (g *Gate) handle2(w http.ResponseWriter, r *http.Request) {
 	a, ok := r.Context().Value(agentConnKey{}).(*agentConn)
-	if !ok {
-		panic(http.ErrAbortHandler) // not one of ours
+	if !ok || !g.begin() {
+		panic(http.ErrAbortHandler) // not one of ours, or too late
 	}
+	defer g.wg.Done()
 	in := &inbound{conn: a, method: r.Method, target: r.RequestURI, host: r.Host, header: r.Header, length: r.ContentLength}
 	if bad := check2(r); bad != nil {
 		act := in.plainAction()
@@ -83,21 +88,27 @@ func (g *Gate) handle2(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Body != nil && r.ContentLength != 0 {
 		in.body = r.Body
-		if r.Header.Get("Expect") == "" {
-			// net/http took Expect away and answers it by itself.
-			in.hop.expect = false
-		}
 	}
 	delete(r.Header, "Content-Length")
 	g.handle(r.Context(), in, w)
 }
 
+// malformed2 records a request that net/http refused before it became one. It
+// does not say on which connection.
+func (g *Gate) malformed2(kind string) {
+	switch kind {
+	case "bad_path_method", "bad_path", "bad_connect", "userinfo_in_authority", "invalid_authority", "authority_host_mismatch",
+		"multiple_host_headers", "dup_trailers", "trailers_pseudo", "trailers_bogus", "send_too_much", "stream_went_down":
+		act := g.action("http.other", ambit.EffectUnknown, ambit.Resource{Kind: "http", Segments: []string{"unknown"}})
+		g.refuse(g.ctx, act, badRequest("HTTP/2: "+kind))
+	}
+}
+
 // check2 refuses what only HTTP/2 can say.
 func check2(r *http.Request) *refusal {
 	switch {
-	case r.ProtoMajor != 2 || r.TLS == nil:
-		// ":scheme: http" on a TLS connection.
-		return badRequest("the scheme is not the connection's")
+	case r.ProtoMajor != 2:
+		return badRequest("the version is not the connection's")
 	case len(r.Header["Host"]) > 0:
 		return badRequest("there is a Host beside :authority")
 	case r.Header.Get(":protocol") != "":
@@ -108,7 +119,7 @@ func check2(r *http.Request) *refusal {
 		return badRequest("the head has too many fields")
 	}
 	if v, ok := r.Header["Content-Length"]; ok {
-		if n, plain := parseLength(v[0]); !plain || n != r.ContentLength && r.ContentLength != 0 {
+		if n, plain := parseLength(v[0]); !plain || n != r.ContentLength {
 			return badRequest("the Content-Length is not a plain number")
 		}
 	}

@@ -3,11 +3,13 @@ package web
 import (
 	"bytes"
 	"slices"
+	"strings"
 )
 
 // matcher finds any of a few byte strings. The zero value finds nothing.
 type matcher struct {
 	pats    [][]byte
+	texts   []string // the same
 	longest int
 }
 
@@ -17,6 +19,7 @@ func newMatcher(pats ...[]byte) *matcher {
 	for _, p := range pats {
 		if len(p) > 0 && !slices.ContainsFunc(m.pats, func(q []byte) bool { return bytes.Equal(p, q) }) {
 			m.pats = append(m.pats, p)
+			m.texts = append(m.texts, string(p))
 			m.longest = max(m.longest, len(p))
 		}
 	}
@@ -53,6 +56,16 @@ func (m *matcher) has(b []byte) bool {
 	return false
 }
 
+// hasText says whether any pattern is in s.
+func (m *matcher) hasText(s string) bool {
+	for _, p := range m.texts {
+		if strings.Contains(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
 // hold returns the length of the longest end of b that could be the beginning
 // of a pattern.
 func (m *matcher) hold(b []byte) int {
@@ -73,13 +86,6 @@ func (m *matcher) hold(b []byte) int {
 		}
 	}
 	return longest
-}
-
-// wipe overwrites the patterns.
-func (m *matcher) wipe() {
-	for _, p := range m.pats {
-		clear(p)
-	}
 }
 
 // filler replaces what is scrubbed: a byte that means the same in every

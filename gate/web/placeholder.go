@@ -62,7 +62,7 @@ func (g *Gate) holdsPlaceholder(s string) bool {
 	if len(s) < minPlaceholder {
 		return false
 	}
-	if g.placeholders.has([]byte(s)) || g.placeholders.has(fold(s)) {
+	if g.placeholders.hasText(s) || strings.ContainsAny(s, folded) && g.placeholders.hasText(fold(s)) {
 		return true
 	}
 	for range 3 {
@@ -74,7 +74,7 @@ func (g *Gate) holdsPlaceholder(s string) bool {
 			break
 		}
 		s = d
-		if g.placeholders.has([]byte(s)) {
+		if g.placeholders.hasText(s) {
 			return true
 		}
 	}
@@ -98,15 +98,17 @@ func (g *Gate) inBase64(s string) bool {
 	return false
 }
 
-// fold removes what splits a text without changing how it reads.
-func fold(s string) []byte {
-	b := make([]byte, 0, len(s))
-	for i := range len(s) {
-		if c := s[i]; c != ' ' && c != '\t' && c != ',' && c != '"' {
-			b = append(b, c)
+// folded are characters that split a text without changing how it reads.
+const folded = " \t,\""
+
+// fold removes them.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(folded, r) {
+			return -1
 		}
-	}
-	return b
+		return r
+	}, s)
 }
 
 // looseUnescape decodes the percent escapes that are well formed.

@@ -101,6 +101,8 @@ func (x *exchange) guardBody(req *http.Request) {
 	if x.whole {
 		req.ContentLength = int64(len(x.prefix))
 		req.Body = io.NopCloser(bytes.NewReader(x.prefix))
+		// For a connection that the upstream closed before anything was sent.
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.prefix)), nil }
 		if len(x.prefix) == 0 {
 			req.Body = http.NoBody
 		}
@@ -195,9 +197,11 @@ func (x *exchange) cleanHeader(resp *http.Response, m *matcher) bool {
 		h[k] = vs
 		hit = scrubField(h, k, m) || hit
 	}
-	if resp.ContentLength >= 0 && resp.StatusCode != http.StatusNoContent {
+	switch {
+	case resp.StatusCode == http.StatusNotModified: // its length is that of the whole (RFC 9110 section 8.6)
+	case resp.ContentLength >= 0 && resp.StatusCode != http.StatusNoContent:
 		h["Content-Length"] = []string{strconv.FormatInt(resp.ContentLength, 10)}
-	} else {
+	default:
 		delete(h, "Content-Length")
 	}
 	if _, ok := h["Content-Type"]; !ok && x.out == nil {
@@ -210,14 +214,15 @@ func scrubField(h http.Header, k string, m *matcher) bool {
 	if m == nil {
 		return false
 	}
-	if m.has([]byte(k)) {
+	if m.hasText(k) {
 		delete(h, k)
 		return true
 	}
 	hit := false
 	for i, v := range h[k] {
-		b := []byte(v)
-		if m.scrub(b) {
+		if m.hasText(v) {
+			b := []byte(v)
+			m.scrub(b)
 			h[k][i], hit = string(b), true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"time"
 )
@@ -37,12 +38,21 @@ func (g *Gate) serveTLS(ctx context.Context, a *agentConn) {
 		g.refuse(ctx, a.connAction(), a.hello)
 	case err != nil && isRecordHeader(err):
 		g.refuse(ctx, a.connAction(), &refusal{code: CodeBadRequest, why: "the service speaks TLS, but the connection does not begin with it"})
+	case err != nil && !a.greeted && !hungUp(err):
+		g.refuse(ctx, a.connAction(), &refusal{code: CodeNames, why: "the TLS client hello cannot be read", alert: AlertFronting})
 	case err != nil: // the agent hung up, or does not trust the authority
 	case t.ConnectionState().NegotiatedProtocol == "h2":
 		g.serveHTTP2(ctx, a, t)
 	default:
 		g.serveHTTP1(ctx, a, t)
 	}
+}
+
+// hungUp says that a handshake ended for want of bytes, not because of them.
+func hungUp(err error) bool {
+	_, network := errors.AsType[*net.OpError](err)
+	return network || isTimeout(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
 }
 
 func isRecordHeader(err error) bool {
@@ -61,6 +71,7 @@ func (g *Gate) agentTLS() *tls.Config {
 			if !ok {
 				return nil, errClosed
 			}
+			a.greeted = true
 			if a.hello = a.checkHello(h); a.hello != nil {
 				return nil, a.hello
 			}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"ambit"
 )
@@ -26,7 +27,8 @@ func (x *exchange) socket(ctx context.Context, a ambit.Action, resp *http.Respon
 	x.started, x.upgraded = true, true
 	x.w.WriteHeader(http.StatusSwitchingProtocols)
 	x.out.Flush()
-	x.in.r.unwatch() // from here on the agent's bytes are not requests
+	x.out.c.SetWriteDeadline(time.Time{}) // it may be idle for hours
+	x.in.r.unwatch()                      // from here on the agent's bytes are not requests
 	if x.out.err != nil {
 		return ambit.Performed, "101, the agent hung up", x.out.err
 	}
