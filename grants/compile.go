@@ -2,8 +2,7 @@ package grants
 
 import (
 	"errors"
-	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"ambit"
@@ -19,12 +18,11 @@ type Grants struct {
 	file     *File
 	kinds    Kinds
 	rules    []*rule
-	index    map[bucket]*node
+	index    map[string]*serviceIndex // by service
 	services []Service
 	byHost   map[Endpoint]string // of declared services
 	web      *node               // hosts of web lines
-	folds    map[string]string   // service → kind of resource without capitals
-	guard    *guard
+	guard    func() *guard // made when a file is first decided about
 	ports    []int
 	limited  bool // some line counts
 }
@@ -70,9 +68,9 @@ func Compile(f *File, k Kinds, now time.Time) (*Grants, error) {
 // compile reports to r. The result is whole only when nothing was reported; of
 // a broken file the expectations are not run.
 func compile(f *File, k Kinds, now time.Time, r *reporter, broken bool) *Grants {
-	c := &compiler{reporter: r, kinds: k, now: now, g: &Grants{
-		file: f, kinds: k, index: make(map[bucket]*node), byHost: make(map[Endpoint]string), web: &node{},
-		folds: make(map[string]string), guard: newGuard(),
+	c := &compiler{reporter: r, kinds: k, now: now, folds: make(map[string]string), g: &Grants{
+		file: f, kinds: k, index: make(map[string]*serviceIndex), byHost: make(map[Endpoint]string), web: &node{},
+		guard: sync.OnceValue(newGuard),
 	}}
 	before := len(r.errs)
 	services, lines := f.merge(r, k)
@@ -98,6 +96,7 @@ type compiler struct {
 	*reporter
 	kinds Kinds
 	now   time.Time
+	folds map[string]string // service → kind of resource without capitals
 	g     *Grants
 }
 
@@ -114,59 +113,45 @@ func (c *compiler) at(l *Line, p Pos, fix, format string, args ...any) {
 	}
 }
 
-// build makes the index and refuses patterns that overlap in too many ways.
+// build makes the index.
 func (c *compiler) build() {
 	g := c.g
 	for i, r := range g.rules {
+		x := g.index[r.service]
+		if x == nil {
+			x = &serviceIndex{folded: c.folds[r.service]}
+			g.index[r.service] = x
+		}
 		for _, p := range r.patterns {
 			for _, op := range r.ops {
-				b := bucket{r.service, p.kind, strings.TrimSuffix(op, "*")}
-				if op == "*" {
-					b.operation = "*"
-				}
-				if g.index[b] == nil {
-					g.index[b] = &node{}
-				}
-				g.index[b].insert(p, int32(i), g.rules)
+				x.insert(p, op, int32(i), g.rules)
 			}
 			if r.service == "web" {
 				g.web.insert(pattern{kind: "http", segs: p.segs[:1], self: true}, int32(i), g.rules)
 			}
 		}
 	}
-	for _, n := range g.index {
-		n.freeze()
-	}
 	g.ports = g.findPorts()
-	c.bound()
+	for service, x := range g.index {
+		x.freeze()
+		c.bound(service, x.work(g.rules))
+	}
 }
 
-// bound keeps the cost of every decision under maxWork steps.
-func (c *compiler) bound() {
-	cost := make(map[bucket]int)
-	for b, n := range c.g.index {
-		cost[b] = n.work(c.g.rules)
+// bound refuses lines that overlap in so many ways that a decision could take
+// more than maxWork steps.
+func (c *compiler) bound(service string, work int) {
+	if work <= maxWork {
+		return
 	}
-	seen := make(map[string]bool)
-	for b, w := range cost {
-		for o, v := range cost {
-			above := o.operation == "*" || (o != b && strings.HasSuffix(o.operation, ".") && strings.HasPrefix(b.operation, o.operation))
-			if o != b && o.service == b.service && o.resource == b.resource && above {
-				w += v
-			}
+	var l *Line
+	for _, r := range c.g.rules {
+		if r.service == service && (l == nil || (l.Profile != "" && r.line.Profile == "")) {
+			l = r.line
 		}
-		if w <= maxWork || seen[b.service] {
-			continue
-		}
-		seen[b.service] = true
-		i := slices.IndexFunc(c.g.rules, func(r *rule) bool { return r.service == b.service && r.line.Profile == "" })
-		if i < 0 {
-			i = slices.IndexFunc(c.g.rules, func(r *rule) bool { return r.service == b.service })
-		}
-		l := c.g.rules[i].line
-		c.at(l, l.Pos, "write fewer lines with wildcards, conditions or exceptions on the same paths",
-			"the lines of %s overlap in too many ways: deciding one action could take %d steps, at most %d", b.service, w, maxWork)
 	}
+	c.at(l, l.Pos, "write fewer lines with wildcards, conditions or exceptions on the same paths",
+		"the lines of %s overlap in too many ways: deciding one action could take %d steps, at most %d", service, work, maxWork)
 }
 
 // envs checks the variables that are passed on.

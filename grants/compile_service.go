@@ -39,7 +39,7 @@ func (c *compiler) services(list []*Service) {
 		if len(c.errs) == before && len(full.Hosts) > 0 {
 			c.g.services = append(c.g.services, full)
 			if k.FoldCase {
-				c.g.folds[s.Name.Value] = k.Resource
+				c.folds[s.Name.Value] = k.Resource
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func (g *Grants) decide(a *ambit.Action, m *match) ambit.Decision {
 	if why := g.admit(a, m); why != "" {
 		return ambit.Decision{Verdict: ambit.Deny, By: ByBroken, Why: why}
 	}
-	g.buckets(a, m)
+	g.index[a.Service].walk(a, m)
 	switch {
 	case m.limited != 0:
 		r := g.rules[m.limited-1]
@@ -91,13 +91,13 @@ func (g *Grants) admit(a *ambit.Action, m *match) string {
 	}
 	m.segs, m.kind, m.effect, m.rules = a.Resource.Segments, a.Resource.Kind, a.Effect.Worst(), g.rules
 	if a.Resource.Kind == "file" {
-		if !g.guard.find(m) {
+		if !g.guard().find(m) {
 			return whyBroken
 		}
 		return ""
 	}
 	// `except: acme/vault` must not be passed by asking for Acme/Vault.
-	if g.folds[a.Service] == a.Resource.Kind && hasUpper(m.segs) {
+	if x := g.index[a.Service]; x != nil && x.folded == m.kind && hasUpper(m.segs) {
 		return whyCapitals
 	}
 	return ""
@@ -112,29 +112,6 @@ func hasUpper(segs []string) bool {
 		}
 	}
 	return false
-}
-
-// bucket is where the index begins: the lines of one service for one kind of
-// resource, by the operation as they name it. An operation that ends with a dot
-// stands for all that begin so, and "*" for all.
-type bucket struct{ service, resource, operation string }
-
-// buckets walks what can hold a line for the action: its own operation, the
-// wildcards above it, and the lines for all operations.
-func (g *Grants) buckets(a *ambit.Action, m *match) {
-	b := bucket{a.Service, a.Resource.Kind, a.Operation}
-	m.walk(g.index[b], 0, 0)
-	for op := a.Operation; ; {
-		i := strings.LastIndexByte(op, '.')
-		if i < 0 {
-			break
-		}
-		b.operation = op[:i+1]
-		m.walk(g.index[b], 0, 0)
-		op = op[:i]
-	}
-	b.operation = "*"
-	m.walk(g.index[b], 0, 0)
 }
 
 // walk visits every leaf whose pattern fits the segments from i on. Bit j of

@@ -10,7 +10,8 @@ import (
 // guard is the protected names, arranged so that a path is looked through once.
 type guard struct {
 	first map[string][]guarded // by the first part
-	globs []guarded            // whose only part has a wildcard
+	heads [256][]guarded       // whose only part is "lit*", by its first letter
+	tails [256][]guarded       // whose only part is "*lit", by its last letter
 }
 
 type guarded struct {
@@ -22,11 +23,14 @@ func newGuard() *guard {
 	g := &guard{first: make(map[string][]guarded)}
 	for _, n := range Protected() {
 		v := guarded{strings.Split(n.Path, "/"), n.Class}
-		if strings.Contains(n.Path, "*") {
-			g.globs = append(g.globs, v)
-			continue
+		switch p := n.Path; {
+		case p[0] == '*':
+			g.tails[p[len(p)-1]] = append(g.tails[p[len(p)-1]], v)
+		case p[len(p)-1] == '*':
+			g.heads[p[0]] = append(g.heads[p[0]], v)
+		default:
+			g.first[v.parts[0]] = append(g.first[v.parts[0]], v)
 		}
-		g.first[v.parts[0]] = append(g.first[v.parts[0]], v)
 	}
 	return g
 }
@@ -42,10 +46,17 @@ func (g *guard) find(m *match) bool {
 				return false
 			}
 		}
-		for _, v := range g.globs {
-			if globbed(v.parts[0], low) && !m.note(i, v) {
-				return false
-			}
+		if !m.globs(i, low, g.heads[low[0]]) || !m.globs(i, low, g.tails[low[len(low)-1]]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *match) globs(i int, low []byte, list []guarded) bool {
+	for _, v := range list {
+		if globbed(v.parts[0], low) && !m.note(i, v) {
+			return false
 		}
 	}
 	return true

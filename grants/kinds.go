@@ -1,10 +1,6 @@
 package grants
 
-import (
-	"slices"
-
-	"ambit"
-)
+import "ambit"
 
 // Kinds is what is known of the kinds of service, given in by the caller so
 // that this package knows no service by itself. The zero value knows none.
@@ -111,10 +107,18 @@ func httpOperations() []Operation {
 // find returns a kind. What every build has is there even when the caller gave
 // none of it.
 func (k Kinds) find(name string) (Kind, bool) {
-	for _, kind := range slices.Concat(k.List, []Kind{webKind(), filesKind(), tcpKind()}) {
+	for _, kind := range k.List {
 		if kind.Name == name {
 			return kind, true
 		}
+	}
+	switch name {
+	case "web":
+		return webKind(), true
+	case "files":
+		return filesKind(), true
+	case "tcp":
+		return tcpKind(), true
 	}
 	return Kind{}, false
 }

@@ -286,7 +286,8 @@ func (w *walker) number(n *yaml.Node, what string) (float64, bool) {
 		w.wrong(n, what, "a number")
 		return 0, false
 	}
-	if !regexp.MustCompile(`^(0|[1-9][0-9]{0,9})(\.[0-9]{1,3})?$`).MatchString(n.Value) {
+	whole, part, dot := strings.Cut(n.Value, ".")
+	if count(whole) < 0 || (dot && !shaped(part, digits, digits, 3)) {
 		w.add(nodePos(n), "", "%s must be a plain decimal number", what)
 		return 0, false
 	}

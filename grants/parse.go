@@ -2,7 +2,6 @@ package grants
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -41,7 +40,7 @@ func (w *walker) fileNode(name string, root *yaml.Node) *File {
 	f := &File{Name: name, Expires: DefaultExpires}
 	m := w.fields(root, "a grants file", fileKeys()...)
 	if n := m["agent"]; n != nil {
-		f.Agent = w.name(n, "agent", agentName(), "lower-case letters, digits and dashes, at most 63, such as web-fixer")
+		f.Agent = w.name(n, "agent", agentName, "lower-case letters, digits and dashes, at most 63, such as web-fixer")
 	} else {
 		w.add(nodePos(root), "add a line: agent: some-name", "the agent has no name")
 	}
@@ -92,12 +91,10 @@ func (w *walker) sections(f *File, m map[string]*yaml.Node) {
 	slices.SortStableFunc(f.Lines, func(a, b *Line) int { return cmp.Compare(a.Pos.Line, b.Pos.Line) })
 }
 
-func agentName() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`) }
-
 // name reads a short word of a fixed shape.
-func (w *walker) name(n *yaml.Node, what string, shape *regexp.Regexp, want string) Text {
+func (w *walker) name(n *yaml.Node, what string, shape func(string) bool, want string) Text {
 	t, ok := w.text(n, what)
-	if ok && !shape.MatchString(t.Value) {
+	if ok && !shape(t.Value) {
 		w.add(t.Pos, "use "+want, "%s %s is not usable as a name", what, show(t.Value))
 		return Text{}
 	}
@@ -229,8 +226,6 @@ func badPath(p string) string {
 	return ""
 }
 
-func envName() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`) }
-
 // env reads variables: NAME passes one on, NAME=value sets it.
 func (w *walker) env(n *yaml.Node) []Env {
 	var out []Env
@@ -238,7 +233,7 @@ func (w *walker) env(n *yaml.Node) []Env {
 	for _, t := range w.texts(n, "env") {
 		name, value, set := strings.Cut(t.Value, "=")
 		switch {
-		case !envName().MatchString(name):
+		case !envName(name):
 			w.add(t.Pos, "write NAME to pass it on, or NAME=value to set it", "env %s has no usable name", show(name))
 		case set && secretName(name):
 			w.add(t.Pos, credentialFix, "the variable %s would put a secret into this file", name)

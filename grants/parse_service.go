@@ -2,7 +2,6 @@ package grants
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,8 +20,6 @@ func serviceKeys() []string {
 	}
 }
 
-func serviceName() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`) }
-
 func (w *walker) services(n *yaml.Node) []*Service {
 	var out []*Service
 	for _, e := range w.entries(n, "services") {
@@ -32,7 +29,7 @@ func (w *walker) services(n *yaml.Node) []*Service {
 			w.add(e.key.Pos, "choose another name", "the service %s is built in", name)
 		case slices.Contains(lineKeys(), name):
 			w.add(e.key.Pos, "choose another name", "a service cannot be called %s: lines use that word", name)
-		case !serviceName().MatchString(name):
+		case !serviceName(name):
 			w.add(e.key.Pos, "use lower-case letters, digits and dashes, at most 40", "%s is not usable as a service's name", show(name))
 		}
 		out = append(out, w.service(e))
@@ -130,7 +127,7 @@ func badHost(h string) (why, fix string) {
 		return "is too long", ""
 	}
 	for label := range strings.SplitSeq(h, ".") {
-		if !hostLabel().MatchString(label) {
+		if !hostLabel(label) {
 			return "is not a host name", "write letters a-z, digits and dashes; a name in another script in its xn-- form"
 		}
 	}
@@ -139,10 +136,6 @@ func badHost(h string) (why, fix string) {
 		return "ends like an address", "give the service a name, and say where it is dialled with address: host:port"
 	}
 	return "", ""
-}
-
-func hostLabel() *regexp.Regexp {
-	return regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
 }
 
 func goodAddress(s string) bool {
@@ -165,7 +158,7 @@ func (w *walker) secret(s *Service, m map[string]*yaml.Node) {
 	}
 	if v := m["env"]; v != nil {
 		for _, t := range w.texts(v, "env") {
-			if !envName().MatchString(t.Value) {
+			if !envName(t.Value) {
 				w.add(t.Pos, "write the name alone: Ambit sets it to a placeholder", "env %s is not a variable's name", show(t.Value))
 				continue
 			}
@@ -190,7 +183,7 @@ func (w *walker) credential(n *yaml.Node) *Credential {
 		return nil
 	}
 	if v := m["env"]; v != nil {
-		if v.Kind != yaml.ScalarNode || !regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`).MatchString(v.Value) {
+		if v.Kind != yaml.ScalarNode || !credentialName(v.Value) {
 			w.add(nodePos(v), "write the variable's name, such as GITHUB_TOKEN, not its value", "env is not the name of a variable in capital letters")
 			return nil
 		}
@@ -216,21 +209,20 @@ func (w *walker) credential(n *yaml.Node) *Credential {
 func (w *walker) inject(n *yaml.Node) *Inject {
 	in := &Inject{Pos: nodePos(n)}
 	m := w.fields(n, "inject", "header", "format", "basic", "query")
-	read := func(key string, into *string, shape string) int {
+	read := func(key string, into *string, shape func(string) bool) int {
 		v := m[key]
 		if v == nil {
 			return 0
 		}
 		t, ok := w.text(v, key)
-		if ok && !regexp.MustCompile(shape).MatchString(t.Value) {
+		if ok && !shape(t.Value) {
 			w.add(t.Pos, "", "%s %s has a character that cannot stand there", key, show(t.Value))
 		}
 		*into = t.Value
 		return 1
 	}
-	ways := read("header", &in.Header, `^[A-Za-z0-9!#$%&'*+.^_|~-]{1,64}$`) +
-		read("basic", &in.Basic, `^[!-9;-~]{1,128}$`) + read("query", &in.Query, `^[A-Za-z0-9._~-]{1,64}$`)
-	read("format", &in.Format, `^[ -~]{1,256}$`)
+	ways := read("header", &in.Header, headerName) + read("basic", &in.Basic, basicUser) + read("query", &in.Query, queryName)
+	read("format", &in.Format, headerFormat)
 	switch {
 	case n.Kind != yaml.MappingNode:
 	case ways != 1:

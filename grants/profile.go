@@ -56,7 +56,7 @@ func (w *walker) profile(root *yaml.Node) *Profile {
 			return p
 		}
 	}
-	p.Name = w.name(m["profile"], "profile", serviceName(), "lower-case letters").Value
+	p.Name = w.name(m["profile"], "profile", serviceName, "lower-case letters").Value
 	p.Because = w.prose(m["because"], "because").Value
 	if n := m["programs"]; n != nil {
 		p.Programs = w.texts(n, "programs")

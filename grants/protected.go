@@ -54,7 +54,7 @@ func protectedNames() []protectedClass {
 			.git/hooks .git/config .git/config.worktree .git/info/attributes .git/modules .git/worktrees .git/commondir
 			.gitmodules .gitconfig .config/git .husky .githooks .pre-commit-config.yaml .lefthook.yml lefthook.yml .hg/hgrc`},
 		{ClassCI, `
-			.github/workflows .github/actions .github/dependabot.yml .github/CODEOWNERS .gitlab-ci.yml .gitlab .circleci .travis.yml
+			.github/workflows .github/actions .github/dependabot.yml .github/codeowners .gitlab-ci.yml .gitlab .circleci .travis.yml
 			.drone.yml .woodpecker .woodpecker.yml .buildkite .teamcity .semaphore .forgejo/workflows .gitea/workflows
 			jenkinsfile azure-pipelines.yml bitbucket-pipelines.yml cloudbuild.yaml appveyor.yml .appveyor.yml .ci`},
 		{ClassAgent, `

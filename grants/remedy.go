@@ -182,7 +182,9 @@ func (g *Grants) smallest(a *ambit.Action, f Facts) (line, no string) {
 		return "", "no line can give it: the resource is not in its plain form, or too long"
 	case strings.Contains(a.Resource.String(), "*"):
 		return "", "no line can give it by name: the resource holds a *"
-	case hasUpper(a.Resource.Segments) && g.folds[a.Service] == a.Resource.Kind:
+	case looksSecret(a.Resource.String()) || strings.ContainsFunc(a.Resource.String(), func(r rune) bool { return !isGraphic(r) }):
+		return "", "no line can give it by name: the resource holds what a file never does"
+	case hasUpper(a.Resource.Segments) && g.kindOf(a.Service).FoldCase:
 		return "", "no line can give it: the resource is not in small letters"
 	}
 	c := &compiler{reporter: &reporter{}, kinds: g.kinds, g: g}

@@ -148,7 +148,7 @@ func (l *leaf) work(rules []*rule) (w int) {
 }
 
 // maxWork is the most steps that a decision may take.
-const maxWork = 64
+const maxWork = 48
 
 // longest returns the place in order of the longest prefix of seg, -1 for none.
 func (n *node) longest(seg string) int {

@@ -2,7 +2,6 @@ package grants
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -30,12 +29,11 @@ func (w *walker) duration(n *yaml.Node, what string, most time.Duration) (time.D
 
 func parseDuration(s string) (time.Duration, bool) {
 	unit := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
-	m := regexp.MustCompile(`^([1-9][0-9]{0,5})([smhd])$`).FindStringSubmatch(s)
-	if m == nil {
+	n, rest := leading(s)
+	if n <= 0 || n > 999_999 || unit[rest] == 0 {
 		return 0, false
 	}
-	v, err := strconv.Atoi(m[1])
-	return time.Duration(v) * unit[m[2]], err == nil
+	return time.Duration(n) * unit[rest], true
 }
 
 // spell writes a duration as people do: "7 days", "1 hour", "90 seconds".
@@ -66,13 +64,14 @@ func (w *walker) size(n *yaml.Node, what string) int64 {
 	}
 	t := Text{n.Value, nodePos(n)}
 	unit := map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-	m := regexp.MustCompile(`^([1-9][0-9]{0,5}) ?([KMGT]iB)$`).FindStringSubmatch(t.Value)
-	if m == nil {
+	c, rest := leading(t.Value)
+	rest = strings.TrimPrefix(rest, " ")
+	if c <= 0 || c > 999_999 || unit[rest] == 0 {
 		w.add(t.Pos, "write 512MiB or 4GiB", "%s %s is not a size", what, show(t.Value))
 		return 0
 	}
-	v, _ := strconv.ParseInt(m[1], 10, 64)
-	if v *= unit[m[2]]; v < 16<<20 {
+	v := int64(c) * unit[rest]
+	if v < 16<<20 {
 		w.add(t.Pos, "write 16MiB or more", "%s is too small for any program to start", what)
 		return 0
 	}
@@ -105,18 +104,18 @@ func (w *walker) rate(n *yaml.Node) *Rate {
 	if !ok {
 		return nil
 	}
-	m := regexp.MustCompile(`^([1-9][0-9]{0,6}) per (task|day|hour|minute)$`).FindStringSubmatch(t.Value)
-	if m == nil {
+	per := map[string]time.Duration{" per task": 0, " per day": 24 * time.Hour, " per hour": time.Hour, " per minute": time.Minute}
+	c, rest := leading(t.Value)
+	each, known := per[rest]
+	if c <= 0 || !known {
 		w.add(t.Pos, `write "10 per hour": a number, and per minute, hour, day or task`, "at-most %s is not a rate", show(t.Value))
 		return nil
 	}
-	c, _ := strconv.Atoi(m[1])
 	if c > maxRate {
 		w.add(t.Pos, "", "at-most counts to %d", maxRate)
 		return nil
 	}
-	per := map[string]time.Duration{"task": 0, "day": 24 * time.Hour, "hour": time.Hour, "minute": time.Minute}
-	return &Rate{Text: t.Value, Count: c, Per: per[m[2]], Pos: t.Pos}
+	return &Rate{Text: t.Value, Count: c, Per: each, Pos: t.Pos}
 }
 
 // maxRate bounds what a limiter must remember for one line.
