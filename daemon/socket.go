@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+
+	"ambit/config"
 )
 
 // The sockets below AMBIT_HOME/run. Gatekeepers and people never share one.
@@ -97,4 +99,16 @@ func dial(ctx context.Context, dir, name string) (net.Conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// dialer reaches the daemon that is live, for as long as this process is.
+func dialer(h config.Home, name string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) { return dial(ctx, h.Run(), name) }
+}
+
+// Gatekeeper connects `ambit run` to the daemon, starting one when none is
+// live, and returns how to reach it again.
+func Gatekeeper(ctx context.Context, h config.Home) (net.Conn, func(context.Context) (net.Conn, error), error) {
+	c, err := connect(ctx, h, gateSocket)
+	return c, dialer(h, gateSocket), err
 }

@@ -10,7 +10,7 @@ import (
 // Places inside the sandbox.
 const (
 	insideHome   = "/home/agent"
-	insideBundle = "/etc/ssl/certs/ca-certificates.crt"
+	insideBundle = "/run/ambit/ca-bundle.pem"
 	insideSocket = "/run/ambit/agent.sock"
 	insideSelf   = "/run/ambit/bin/ambit"
 )
@@ -66,15 +66,27 @@ var systemBundles = [...]string{
 	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
 }
 
-// bundle is what the sandbox trusts: the machine's roots, for what passes
-// through untouched, and the task's own authority.
-func bundle(task []byte) []byte {
+// bundles is what the sandbox trusts: the machine's roots, for what passes
+// through untouched, and the task's own authority; at a place of Ambit's and
+// wherever this machine's tools look.
+func bundles(task []byte) map[string][]byte {
+	out := map[string][]byte{}
+	all := task
 	for _, p := range systemBundles {
-		if b, err := os.ReadFile(p); err == nil {
-			return append(bytes.TrimRight(b, "\n"), append([]byte("\n"), task...)...)
+		b, err := os.ReadFile(p)
+		if err != nil {
+			continue
 		}
+		if len(out) == 0 {
+			all = append(bytes.TrimRight(b, "\n"), append([]byte("\n"), task...)...)
+		}
+		out[p] = nil
 	}
-	return task
+	out[insideBundle] = nil
+	for p := range out {
+		out[p] = all
+	}
+	return out
 }
 
 // hostsFile is /etc/hosts inside.

@@ -9,7 +9,6 @@ import (
 
 // The calls a gatekeeper makes.
 const (
-	MethodHello   = "hello"
 	MethodEnrol   = "enrol"
 	MethodAttach  = "attach"
 	MethodProve   = "prove"
@@ -28,20 +27,9 @@ const (
 // somebody's word, and everything of it must be cut now.
 const MethodRevoke = "revoke"
 
-// Hello says which build speaks, so that an old daemon is noticed.
-type Hello struct {
-	Build string `json:"build"`
-}
-
-// HelloAnswer is the daemon's.
-type HelloAnswer struct {
-	Build       string `json:"build"`
-	TrustDomain string `json:"trust_domain"`
-	LogKey      string `json:"log_key"`
-}
-
 // Enrol asks for a task of its own.
 type Enrol struct {
+	Build      string            `json:"build"` // which build speaks: an old daemon is noticed
 	Agent      string            `json:"agent"`
 	Owner      string            `json:"owner"`
 	Purpose    string            `json:"purpose"`
@@ -54,12 +42,12 @@ type Enrol struct {
 	Digest     ambit.Digest      `json:"digest"`  // of its canonical form
 	CSR        []byte            `json:"csr"`     // PKCS #10, DER; the key stays with the gatekeeper
 	Secrets    map[string]Secret `json:"secrets"` // by service
-	Scratch    string            `json:"scratch"` // the task's throw-away folder, below AMBIT_HOME
 }
 
 // Secret is where a service's credential comes from: a value that the person's
 // environment or command gave, or a file that the daemon reads.
 type Secret struct {
+	Kind  string `json:"kind"` // of the service, which shapes the placeholder
 	Value []byte `json:"value,omitempty"`
 	File  string `json:"file,omitempty"`
 }
@@ -70,6 +58,7 @@ type Enrolled struct {
 	SPIFFEID     string            `json:"spiffe_id"`
 	SVID         [][]byte          `json:"svid"`   // DER, leaf first
 	Bundle       [][]byte          `json:"bundle"` // DER, trust roots
+	TrustDomain  string            `json:"trust_domain"`
 	Expires      time.Time         `json:"expires"`
 	Placeholders map[string]string `json:"placeholders"` // by service
 }

@@ -193,3 +193,15 @@ func Users() []int {
 	}
 	return []int{0, Ordinary}
 }
+
+// Setting writes Ambit's settings.yaml.
+func (h *Home) Setting(t testing.TB, text string) {
+	t.Helper()
+	if err := os.MkdirAll(h.State, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(h.State, "settings.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.Own(t)
+}

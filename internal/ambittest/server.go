@@ -139,6 +139,18 @@ func (s *Server) Bytes() []byte {
 	return b.Bytes()
 }
 
+// Bodies returns all that the requests said, without the headers: where the
+// credential may not be that a header rightly carries.
+func (s *Server) Bodies() []byte {
+	var b bytes.Buffer
+	for _, r := range s.Seen() {
+		b.WriteString(r.URL + "\n")
+		b.Write(r.Body)
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
 // tee keeps the start of what is read.
 type tee struct {
 	rc   io.ReadCloser

@@ -157,13 +157,14 @@ func (r *root) data(s *plan.Step) error {
 		return failed("make "+s.Target, err)
 	}
 	defer syscall.Close(tree)
-	if err := syscall.Unlinkat(r.fd, name[1:]); err != nil {
-		return failed("make "+s.Target, err)
-	}
 	if err := kernel.SetTree(tree, kernel.AttrReadOnly|kernel.AttrNoSuid|kernel.AttrNoDev|kernel.AttrNoExec, false); err != nil {
 		return failed("make "+s.Target, err)
 	}
-	return failed("make "+s.Target, kernel.Attach(tree, at))
+	// The name goes last: what has no name any more cannot be attached.
+	if err := kernel.Attach(tree, at); err != nil {
+		return failed("make "+s.Target, err)
+	}
+	return failed("make "+s.Target, syscall.Unlinkat(r.fd, name[1:]))
 }
 
 // bindSelf puts what is at the target on itself, with stricter attributes.

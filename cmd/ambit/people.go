@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ambit"
+	"ambit/console"
+	"ambit/daemon"
+)
+
+// desk connects to the daemon, starting it when none is live.
+func desk(ctx context.Context) (*console.Client, error) {
+	h, err := home()
+	if err != nil {
+		return nil, err
+	}
+	return daemon.Desk(ctx, h)
+}
+
+// withDesk runs f with a client of the daemon.
+func withDesk(f func(ctx context.Context, d *console.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		d, err := desk(c.Context())
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return f(c.Context(), d, args)
+	}
+}
+
+func tasksCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use: "tasks", Short: "List the tasks that are live", Args: cobra.NoArgs,
+		Long: "List the live tasks: who they are, on whose behalf, what they run and until when.",
+	}
+	asJSON := jsonFlag(c)
+	all := c.Flags().Bool("all", false, "ended tasks too")
+	c.RunE = withDesk(func(ctx context.Context, d *console.Client, _ []string) error {
+		ts, err := d.Tasks(ctx, *all)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(os.Stdout, ts)
+		}
+		return printTasks(os.Stdout, ts)
+	})
+	return c
+}
+
+func printTasks(w io.Writer, ts []console.Task) error {
+	if len(ts) == 0 {
+		fmt.Fprintln(w, "no live task")
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "TASK\tAGENT\tSTATE\tFOR\tEXPIRES\tCOMMAND")
+	for _, k := range ts {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Agent, k.State, k.OnBehalfOf,
+			k.Expires.Local().Format("15:04:05"), printable(strings.Join(k.Command, " "), 60))
+	}
+	return t.Flush()
+}
+
+// printable makes one bounded line of text that an agent may have chosen.
+func printable(s string, most int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > most {
+			b.WriteString("…")
+			break
+		}
+		if r < ' ' || r == 0x7f || !strconv.IsPrint(r) {
+			fmt.Fprintf(&b, "‹U+%04X›", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func revokeCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use: "revoke TASK|AGENT", Short: "End a task, or all tasks of an agent, now", Args: cobra.ExactArgs(1),
+		Long: "End a task at once: its connections, its leases and its processes. The start of a\ntask's id is enough. Other tasks are not touched.",
+	}
+	asJSON := jsonFlag(c)
+	why := c.Flags().String("why", "", "the reason, for the log")
+	c.RunE = withDesk(func(ctx context.Context, d *console.Client, args []string) error {
+		r, err := d.Revoke(ctx, console.Revoke{Target: args[0], Why: *why})
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(os.Stdout, r)
+		}
+		for _, t := range r.Tasks {
+			fmt.Println("revoked", t)
+		}
+		return nil
+	})
+	return c
+}
+
+func approvalsCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use: "approvals", Short: "List the questions that wait for you", Args: cobra.NoArgs,
+	}
+	asJSON := jsonFlag(c)
+	all := c.Flags().Bool("all", false, "answered and expired ones too")
+	c.RunE = withDesk(func(ctx context.Context, d *console.Client, _ []string) error {
+		qs, err := d.Questions(ctx, *all)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(os.Stdout, qs)
+		}
+		if len(qs) == 0 {
+			fmt.Println("no question waits for you")
+		}
+		for _, q := range qs {
+			printQuestion(os.Stdout, q)
+		}
+		return nil
+	})
+	return c
+}
+
+func printQuestion(w io.Writer, q console.Question) {
+	fmt.Fprintf(w, "%s  %-8s  %s  %s  %s %s  by %s, expires in %s\n", q.Ticket, q.State, q.Effect, q.Operation,
+		printable(q.Resource, 100), "", q.Agent, time.Until(q.Expires).Round(time.Second))
+}
+
+func showCmd() *cobra.Command {
+	c := &cobra.Command{Use: "show TICKET", Short: "Show all of one question", Args: cobra.ExactArgs(1)}
+	asJSON := jsonFlag(c)
+	c.RunE = withDesk(func(ctx context.Context, d *console.Client, args []string) error {
+		q, err := d.Question(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(os.Stdout, q)
+		}
+		fmt.Print(screen(q))
+		return nil
+	})
+	return c
+}
+
+// screen is a whole question, as it is shown before an answer.
+func screen(q console.Question) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "ticket    %s (%s)\nagent     %s, task %s\nbecause   %s (%s)\ndigest    %s\nexpires   %s\n\n%s\n",
+		q.Ticket, q.State, q.Agent, q.Task, printable(q.Because, 300), q.DecidedBy, q.Digest, q.Expires.Local().Format(time.DateTime), q.Screen)
+	return b.String()
+}
+
+func approveCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use: "approve TICKET", Short: "Let one question's exact action happen, once", Args: cobra.ExactArgs(1),
+		Long: "Approve one question. What is approved is exactly the bytes that `ambit show TICKET`\nprints: pass --digest (its first 8 digits or more) in scripts; without it the action is\nshown and you are asked to confirm.",
+	}
+	digest := c.Flags().String("digest", "", "start of the digest that you were shown (at least 8 digits)")
+	why := c.Flags().String("why", "", "the reason, for the log")
+	c.RunE = withDesk(func(ctx context.Context, d *console.Client, args []string) error {
+		q, err := d.Question(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if err := confirm(q, *digest, os.Stdin, os.Stderr); err != nil {
+			return err
+		}
+		return resolve(ctx, d, console.Resolve{Ticket: args[0], Approve: true, Digest: q.Digest, Why: *why})
+	})
+	return c
+}
+
+const minDigest = 8
+
+// confirm makes sure that the person saw what is approved.
+func confirm(q console.Question, digest string, in io.Reader, out io.Writer) error {
+	if digest != "" {
+		if len(digest) < minDigest || !strings.HasPrefix(q.Digest.String(), strings.ToLower(digest)) {
+			return fmt.Errorf("cannot approve %s: its digest is %s; look at it again with `ambit show %s`", q.Ticket, q.Digest, q.Ticket)
+		}
+		return nil
+	}
+	fmt.Fprintf(out, "%s\nApprove exactly this, once? Type yes: ", screen(q))
+	line, _ := bufio.NewReader(io.LimitReader(in, 64)).ReadString('\n')
+	if strings.TrimSpace(line) != "yes" {
+		return fmt.Errorf("not approved: %s stays open; say no with `ambit deny %s`", q.Ticket, q.Ticket)
+	}
+	return nil
+}
+
+func denyCmd() *cobra.Command {
+	c := &cobra.Command{Use: "deny TICKET", Short: "Say no to one question", Args: cobra.ExactArgs(1)}
+	why := c.Flags().String("why", "", "the reason: the agent is told")
+	c.RunE = withDesk(func(ctx context.Context, d *console.Client, args []string) error {
+		q, err := d.Question(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return resolve(ctx, d, console.Resolve{Ticket: args[0], Digest: q.Digest, Why: *why})
+	})
+	return c
+}
+
+func resolve(ctx context.Context, d *console.Client, r console.Resolve) error {
+	q, err := d.Resolve(ctx, r)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s %s\n", q.State, q.Ticket)
+	return nil
+}
+
+func watchCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use: "watch", Short: "Show questions as they come; with --answer, answer them", Args: cobra.NoArgs,
+	}
+	asJSON := jsonFlag(c)
+	task := c.Flags().String("task", "", "only this task's questions")
+	ans := c.Flags().Bool("answer", false, "ask for yes or no on this terminal")
+	c.RunE = withDesk(func(ctx context.Context, d *console.Client, _ []string) error {
+		in := bufio.NewReader(os.Stdin)
+		return d.Watch(ctx, func(q console.Question) error {
+			if *task != "" && q.Task != ambit.TaskID(*task) {
+				return nil
+			}
+			if *asJSON {
+				return printLine(os.Stdout, q)
+			}
+			if *ans && q.State == "open" {
+				return answer(ctx, d, q, in, os.Stderr)
+			}
+			printQuestion(os.Stdout, q)
+			return nil
+		})
+	})
+	return c
+}
+
+// answer asks for one answer. No answer in time, or another word than yes, is
+// a no.
+func answer(ctx context.Context, d *console.Client, q console.Question, in *bufio.Reader, out io.Writer) error {
+	fmt.Fprintf(out, "\nAn agent asks for something irreversible or written under `ask`:\n%s\nApprove exactly this, once? Type yes or no: ", screen(q))
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return err
+	}
+	r := console.Resolve{Ticket: q.Ticket, Digest: q.Digest, Approve: strings.TrimSpace(line) == "yes"}
+	if q, err = d.Resolve(ctx, r); err != nil {
+		fmt.Fprintln(out, "ambit:", err)
+		return nil
+	}
+	fmt.Fprintln(out, q.State, q.Ticket)
+	return nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"ambit/config"
+)
+
+// Exit statuses, beside the command's own under `ambit run`.
+const (
+	exitFailed  = 1
+	exitUsage   = 64  // sysexits.h EX_USAGE
+	exitRefused = 125 // `ambit run`: Ambit refused to start the command
+	exitNoExec  = 126 // `ambit run`: the command cannot be executed
+	exitNoFile  = 127 // `ambit run`: the command is not found
+)
+
+// status is an error that says which exit status it wants. An empty message
+// prints nothing.
+type status struct {
+	code int
+	msg  string
+}
+
+func (s status) Error() string { return s.msg }
+
+func exitCode(err error) int {
+	if s, ok := errors.AsType[status](err); ok {
+		return s.code
+	}
+	return exitFailed
+}
+
+// usage makes every complaint about the command line exit with exitUsage.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return status{exitUsage, err.Error()}
+}
+
+func root() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "ambit",
+		Short: "Run an AI agent with exactly the access its task needs",
+		Long: `Ambit runs a program inside its ambit: the files, hosts, operations and
+credentials that a grants file names, and not one permission more.
+
+  ambit init                       write a starting grants file for this folder
+  ambit explain ambit.yaml         read it as plain English
+  ambit run -- claude              run an agent inside it (grants: ./ambit.yaml)
+  ambit approvals                  questions that wait for you
+  ambit log                        what was done, refused and asked
+  ambit verify                     prove that the log is whole
+
+State is kept in AMBIT_HOME (default: ambit in the XDG state directory).
+Exit status: 0 done, 1 failed, 64 wrong command line; run and lint have more,
+see their help.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.CompletionOptions.HiddenDefaultCmd = true
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usage(fmt.Errorf("%w\nsee `%s --help`", err, c.CommandPath()))
+	})
+	c.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "grants", Title: "Grants:"},
+		&cobra.Group{ID: "people", Title: "People:"}, &cobra.Group{ID: "evidence", Title: "Evidence:"})
+	add(c, "run", runCmd(), doctorCmd(), whoamiCmd(), daemonCmd())
+	add(c, "grants", explainCmd())
+	add(c, "people", tasksCmd(), revokeCmd(), approvalsCmd(), watchCmd(), showCmd(), approveCmd(), denyCmd())
+	add(c, "evidence", logCmd(), verifyCmd())
+	c.AddCommand(versionCmd())
+	return c
+}
+
+func add(parent *cobra.Command, group string, cs ...*cobra.Command) {
+	for _, c := range cs {
+		c.GroupID = group
+		if args := c.Args; args != nil {
+			c.Args = func(c *cobra.Command, a []string) error { return usage(args(c, a)) }
+		}
+		parent.AddCommand(c)
+	}
+}
+
+// home finds Ambit's state.
+func home() (config.Home, error) { return config.Locate(os.Getenv) }
+
+// jsonFlag adds --json and returns where it is kept.
+func jsonFlag(c *cobra.Command) *bool {
+	return c.Flags().Bool("json", false, "print JSON")
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"ambit"
+	"ambit/daemon/keeper"
+	"ambit/sandbox"
+)
+
+const defaultGrants = "ambit.yaml"
+
+func runCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use: "run [--grants FILE] -- COMMAND [ARGUMENT…]", Short: "Run a command inside its ambit", Args: cobra.MinimumNArgs(1),
+		Long: `Run a command with exactly the access that the grants file names. The command gets an
+identity of its own, a sandbox, egress to granted names only, and placeholders where it
+expects credentials. Everything it attempts through the network, and its start and end, is in the log.
+
+The exit status is the command's own; 128 and the signal when one ended it; 125 when Ambit
+refuses to start it, 126 when it cannot be executed, 127 when it is not found, 124 when the task was
+ended by its expiry or by ` + "`ambit revoke`" + `.`,
+		Example: "  ambit run -- claude\n  ambit run --grants fix.yaml -- sh -c 'go test ./...'",
+	}
+	file := c.Flags().StringP("grants", "g", defaultGrants, "the grants file")
+	headless := c.Flags().Bool("headless", false, "never ask on this terminal; questions wait for `ambit approvals`")
+	noTTY := c.Flags().Bool("no-terminal", false, "give the command this process's own input and output instead of a terminal")
+	verbose := c.Flags().BoolP("verbose", "v", false, "print what the walls enforce")
+	c.Flags().SetInterspersed(false)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o, err := options(*file, args)
+		if err != nil {
+			return status{exitRefused, err.Error()}
+		}
+		o.Terminal = !*noTTY && term.IsTerminal(0) && term.IsTerminal(1)
+		if !o.Terminal && !*headless {
+			o.Prompt = prompt
+		}
+		if *verbose {
+			o.Report = func(r sandbox.Report) { fmt.Fprint(os.Stderr, r) }
+		}
+		return runTask(c.Context(), o)
+	}
+	return c
+}
+
+func options(file string, args []string) (o keeper.Options, err error) {
+	if o.Home, err = home(); err != nil {
+		return o, err
+	}
+	if err = o.Home.Make(); err != nil {
+		return o, err
+	}
+	if o.Dir, err = os.Getwd(); err != nil {
+		return o, fmt.Errorf("cannot tell where we are: %w", err)
+	}
+	if o.Grants, err = keeper.Load(file, os.Getenv, time.Now()); err != nil {
+		return o, err
+	}
+	o.Build, o.Argv, o.Person, o.Lookup = build(), args, person(), os.LookupEnv
+	o.Stdin, o.Stdout, o.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return o, nil
+}
+
+// person names who runs the command, for the record.
+func person() string {
+	if u := os.Getenv("SUDO_USER"); u != "" && os.Getuid() == 0 {
+		return "root (sudo: " + u + ")"
+	}
+	if u, err := user.LookupId(strconv.Itoa(os.Getuid())); err == nil {
+		return u.Username
+	}
+	return "uid " + strconv.Itoa(os.Getuid())
+}
+
+// exitEnded is the status of a task that was ended by somebody's word, as
+// timeout(1) has for its own.
+const exitEnded = 124
+
+func runTask(ctx context.Context, o keeper.Options) error {
+	// Ctrl-C belongs to the command: with a terminal of its own it never comes
+	// here, and without, the whole foreground group gets it.
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT)
+	st, err := keeper.Run(ctx, o)
+	if e, ok := errors.AsType[*keeper.Ended](err); ok {
+		return status{exitEnded, e.Error()}
+	}
+	if ctx.Err() != nil {
+		return status{128 + int(syscall.SIGTERM), "stopped by a signal"}
+	}
+	if err != nil {
+		return status{refusedCode(err), err.Error()}
+	}
+	if code := st.Exit(); code != 0 {
+		return status{code, ""}
+	}
+	return nil
+}
+
+func refusedCode(err error) int {
+	switch {
+	case !errors.Is(err, sandbox.ErrNotFound):
+		return exitRefused
+	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOEXEC):
+		return exitNoExec
+	}
+	return exitNoFile
+}
+
+// prompt starts the process that asks on the terminal. It is not this one,
+// which parses what the agent sends and so must not be able to answer.
+func prompt(task ambit.TaskID) (func(), error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return func() {}, nil // there is no terminal: questions wait for `ambit approvals`
+	}
+	defer tty.Close()
+	c := exec.Command("/proc/self/exe", "watch", "--answer", "--task", string(task))
+	c.Stdin, c.Stdout, c.Stderr = tty, tty, tty
+	// It must not outlive the run, nor keep its output open.
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := c.Start(); err != nil {
+		return nil, fmt.Errorf("cannot ask on the terminal: %w", err)
+	}
+	return func() { c.Process.Kill(); c.Wait() }, nil
+}

@@ -1,0 +1,202 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/user"
+	"strconv"
+	"time"
+
+	"ambit"
+	"ambit/approval"
+	"ambit/audit"
+	"ambit/broker"
+	"ambit/daemon/wire"
+	"ambit/identity"
+)
+
+// enrol makes a task, its identity and its credentials.
+func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
+	if in.Build != s.d.build {
+		return nil, &wire.Error{Code: "build", Msg: fmt.Sprintf("the live daemon is another build of Ambit (%s, not %s); stop it with `ambit daemon stop` when its tasks have ended", s.d.build, in.Build)}
+	}
+	if err := s.d.log.Err(); err != nil {
+		return nil, err
+	}
+	e, err := s.d.ids.Enrol(ctx, identity.Request{
+		Agent: in.Agent, Owner: in.Owner, Purpose: in.Purpose, OnBehalfOf: in.OnBehalfOf, Parent: in.Parent, TTL: in.TTL,
+		CSR: in.CSR, Command: in.Command, Workspace: in.Workspace, PID: s.pid, Grants: in.Digest,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.take(e.Task); err != nil {
+		return nil, err
+	}
+	marks, err := s.register(ctx, e.Task, in.Secrets)
+	if err != nil {
+		s.d.finish(e.Task.ID, wire.End{Status: -1, Detail: "it could not be set up"})
+		return nil, err
+	}
+	roots, err := s.d.ids.Bundle()
+	if err != nil {
+		return nil, err
+	}
+	return wire.Enrolled{
+		Task: e.Task.ID, SPIFFEID: e.Task.SPIFFE, SVID: [][]byte{e.SVID}, Bundle: [][]byte{roots.PEM}, TrustDomain: s.d.settings.TrustDomain,
+		Expires: e.Task.Expires, Placeholders: marks,
+	}, nil
+}
+
+// register gives the broker what the person handed over, and returns what the
+// agent holds instead.
+func (s *session) register(ctx context.Context, t identity.Task, secrets map[string]wire.Secret) (map[string]string, error) {
+	marks := map[string]string{}
+	for service, w := range secrets {
+		if err := s.d.register(ctx, t, service, w); err != nil {
+			return nil, err
+		}
+		marks[service] = broker.Placeholder(w.Kind)
+	}
+	return marks, nil
+}
+
+// attach begins the proof that a gatekeeper's task is its own.
+func (s *session) attach(in wire.Attach) answer {
+	c, err := s.d.ids.Challenge()
+	if err != nil {
+		return fail(err)
+	}
+	s.mu.Lock()
+	s.challenge, s.claim = &c, in
+	s.mu.Unlock()
+	return func(context.Context) (any, error) { return wire.Challenge{Nonce: c[:]}, nil }
+}
+
+func (s *session) prove(in wire.Prove) answer {
+	s.mu.Lock()
+	c, claim := s.challenge, s.claim
+	s.challenge = nil
+	s.mu.Unlock()
+	if c == nil || len(claim.SVID) == 0 {
+		return fail(&wire.Error{Code: "no-challenge", Msg: "attach first"})
+	}
+	t, err := s.d.ids.Prove(*c, claim.SVID[0], in.Signature)
+	if err == nil && t.ID != claim.Task {
+		err = fmt.Errorf("the identity is another task's")
+	}
+	if err == nil {
+		err = s.take(t)
+	}
+	if err != nil {
+		return fail(&wire.Error{Code: "not-proved", Msg: err.Error()})
+	}
+	return func(context.Context) (any, error) { return struct{}{}, nil }
+}
+
+func (s *session) lease(ctx context.Context, in wire.Lease) (any, error) {
+	t := s.taskID()
+	if err := s.d.ids.Live(t); err != nil {
+		return nil, err
+	}
+	l, err := s.d.broker.Mint(ctx, t, in.Service)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Leased{ID: l.ID, Secret: l.Secret.Reveal(), Expires: l.Expires}, nil
+}
+
+// ask puts a question to people and holds the answer back, for as long as the
+// settings say.
+func (s *session) ask(ctx context.Context, in wire.Ask) (any, error) {
+	a, g, err := s.parse(in.Action)
+	if err != nil {
+		return nil, err
+	}
+	r := audit.ForAction(audit.Question, &a, in.Decision, g)
+	r.Data = args(a.Args)
+	if _, err := s.d.log.Append(ctx, r); err != nil {
+		return nil, err
+	}
+	hold := min(time.Duration(s.d.settings.Hold), approval.MaxHold)
+	ans, err := s.d.desk.Ask(ctx, approval.Question{Action: a, Digest: g, Decision: in.Decision, Preview: in.Preview}, hold)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Answer{Approved: ans.Approved, Pending: ans.Pending, By: ans.By, Ticket: ans.Ticket, Why: ans.Why, Until: ans.Until}, nil
+}
+
+func (s *session) jwt(_ context.Context, in wire.JWT) (any, error) {
+	token, err := s.d.ids.JWT(s.taskID(), []string{in.Audience}, 0)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.d.ids.VerifyJWT(token, in.Audience)
+	if err != nil {
+		return nil, err
+	}
+	return wire.JWTAnswer{Token: token, Expires: c.Expiry.Time()}, nil
+}
+
+func (s *session) end(_ context.Context, in wire.End) (any, error) {
+	s.mu.Lock()
+	task, ended := s.task, s.ended
+	s.ended = true
+	s.mu.Unlock()
+	if ended {
+		return struct{}{}, nil
+	}
+	return struct{}{}, s.d.finish(task, in)
+}
+
+// finish ends a task's leases, questions and identity, and records the end.
+func (d *Daemon) finish(id ambit.TaskID, e wire.End) error {
+	ctx := context.Background()
+	t, _ := d.ids.Task(id)
+	d.broker.End(ctx, id)
+	d.desk.End(ctx, id)
+	exit := e.Status
+	if exit < 0 || exit > 255 {
+		exit = -1
+	}
+	if d.ids.Live(id) == nil {
+		if err := d.ids.End(ctx, id, exit); err != nil {
+			fmt.Fprintln(stderr(), "ambit daemon:", err)
+		}
+	}
+	_, err := d.log.Append(ctx, audit.Record{
+		Type: audit.TaskEnd, Task: string(id), Agent: t.Agent, Kind: "task", Resource: string(id), Detail: e.Detail,
+		Data: data(map[string]any{"exit_status": e.Status, "state": d.state(id)}),
+	})
+	return err
+}
+
+func (d *Daemon) state(id ambit.TaskID) string {
+	t, ok := d.ids.Task(id)
+	if !ok {
+		return "unknown"
+	}
+	return string(t.State)
+}
+
+// username names a person of this machine.
+func username(uid int) string {
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return "uid " + strconv.Itoa(uid)
+	}
+	return u.Username
+}
+
+// actionOf reads an action that the approval kept.
+func actionOf(raw []byte) (a ambit.Action) {
+	json.Unmarshal(raw, &a)
+	return a
+}
+
+// decisionOf reads a decision that the approval kept.
+func decisionOf(raw []byte) (d ambit.Decision) {
+	json.Unmarshal(raw, &d)
+	return d
+}

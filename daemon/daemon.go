@@ -1,0 +1,227 @@
+// Package daemon is ring 1: it wires the log, the authority, the approvals,
+// the broker and the store together, serves gatekeepers and people on sockets
+// of their own, and starts and stops all of it in order.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"ambit"
+	"ambit/approval"
+	"ambit/audit"
+	"ambit/broker"
+	"ambit/config"
+	"ambit/console"
+	"ambit/identity"
+	"ambit/store"
+)
+
+// Daemon is one machine's ring 1, for one user.
+type Daemon struct {
+	home     config.Home
+	settings config.Settings
+	build    string
+	since    time.Time
+
+	log    *audit.Log
+	public string // the log's verifier key
+	store  *store.Store
+	ids    *identity.Authority
+	desk   *approval.Desk
+	broker *broker.Broker
+
+	mu       sync.Mutex
+	sessions map[ambit.TaskID]*session
+	busy     time.Time // when somebody last needed the daemon
+	stop     context.CancelFunc
+}
+
+// ErrSecond says that another daemon of this home is live.
+var ErrSecond = errors.New("another daemon is live")
+
+// Run serves until ctx ends, a person stops it, or nobody has needed it for
+// the idle time. The home's lock keeps a second one away.
+func Run(ctx context.Context, h config.Home, build string) error {
+	if err := h.Make(); err != nil {
+		return err
+	}
+	unlock, err := lock(h)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	d := &Daemon{home: h, build: build, since: time.Now(), busy: time.Now(), sessions: map[ambit.TaskID]*session{}, stop: stop}
+	if d.settings, err = h.Load(); err != nil {
+		return err
+	}
+	if err := d.open(ctx); err != nil {
+		d.close()
+		return err
+	}
+	defer d.close()
+	return d.serve(ctx)
+}
+
+// lock takes the home for this process; it ends with the process, however that
+// dies.
+func lock(h config.Home) (func(), error) {
+	f, err := os.OpenFile(filepath.Join(h.Run(), "daemon.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock Ambit's state: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, ErrSecond
+		}
+		return nil, fmt.Errorf("cannot lock Ambit's state: %w", err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// open starts the parts, the log first: nothing happens that is not recorded.
+func (d *Daemon) open(ctx context.Context) (err error) {
+	name := "ambit/" + d.settings.TrustDomain
+	d.log, err = audit.OpenOrCreate(d.home.Log(), filepath.Join(d.home.Keys(), "log.key"), name, audit.Options{Recent: true})
+	if err != nil {
+		return err
+	}
+	key, err := audit.LoadKey(filepath.Join(d.home.Keys(), "log.key"))
+	if err != nil {
+		return err
+	}
+	d.public = key.Public()
+	if err := publish(filepath.Join(d.home.Log(), "key.pub"), d.public); err != nil {
+		return err
+	}
+	if _, err := d.log.Append(ctx, audit.Record{Type: audit.DaemonStart, Data: data(map[string]any{"build": d.build, "pid": os.Getpid()})}); err != nil {
+		return err
+	}
+	d.store = store.New(d.home.Store())
+	if err := d.store.Ready(ctx); err != nil {
+		return err
+	}
+	d.ids, err = identity.Open(ctx, identity.Config{
+		Dir: d.home.Keys(), TrustDomain: d.settings.TrustDomain, Store: d.store, Clock: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	d.desk, err = approval.Open(ctx, approval.Config{
+		Store: d.store, Now: d.ids.Now, Live: d.ids.Live, Alert: d.alertQuestion,
+		Life: time.Duration(d.settings.QuestionExpiry),
+	})
+	if err != nil {
+		return err
+	}
+	return d.openBroker(ctx)
+}
+
+// publish writes the verifier key beside the log, for whoever checks a copy.
+func publish(name, public string) error {
+	if b, err := os.ReadFile(name); err == nil && string(b) == public+"\n" {
+		return nil
+	}
+	return os.WriteFile(name, []byte(public+"\n"), 0o644)
+}
+
+func (d *Daemon) close() {
+	if d.desk != nil {
+		d.desk.Close()
+	}
+	if d.log != nil {
+		d.log.Append(context.Background(), audit.Record{Type: audit.DaemonStop})
+		d.log.Close()
+	}
+	if d.store != nil {
+		d.store.Close()
+	}
+}
+
+// serve answers on both sockets until ctx ends.
+func (d *Daemon) serve(ctx context.Context) error {
+	gates, err := listen(d.home.Run(), gateSocket)
+	if err != nil {
+		return err
+	}
+	defer gates.Close()
+	people, err := listen(d.home.Run(), personSocket)
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: console.Handler(d), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
+	defer web.Close()
+	defer d.ids.Watch(d.changed)()
+	go web.Serve(people)
+	go d.acceptGates(gates)
+	d.reconcile()
+	d.sweep(ctx)
+	return nil
+}
+
+func (d *Daemon) acceptGates(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		newSession(d, c)
+	}
+}
+
+// sweep does what time brings, every second, until the daemon is to end.
+func (d *Daemon) sweep(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if err := d.ids.Sweep(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "ambit daemon: cannot sweep:", err)
+		}
+		if d.idle() {
+			return
+		}
+	}
+}
+
+// touch notes that somebody needs the daemon.
+func (d *Daemon) touch() {
+	d.mu.Lock()
+	d.busy = time.Now()
+	d.mu.Unlock()
+}
+
+func (d *Daemon) idle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.sessions) > 0 || len(d.ids.Tasks()) > 0 {
+		d.busy = time.Now()
+	}
+	return time.Since(d.busy) > time.Duration(d.settings.Idle)
+}
+
+// record appends and complains where no caller can be told.
+func (d *Daemon) record(r audit.Record) {
+	if _, err := d.log.Append(context.Background(), r); err != nil {
+		fmt.Fprintln(os.Stderr, "ambit daemon:", err)
+	}
+}
+
+func (d *Daemon) alertQuestion(a approval.Alert) {
+	go d.record(audit.Record{Type: audit.Alert, Task: string(a.Task), Agent: a.Agent, Detail: approval.Safe(a.What, 400)})
+}

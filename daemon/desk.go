@@ -1,0 +1,214 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"ambit"
+	"ambit/approval"
+	"ambit/audit"
+	"ambit/config"
+	"ambit/console"
+	"ambit/identity"
+	"ambit/store/row"
+)
+
+// Desk connects a person's command to the daemon and starts one when none is
+// live.
+func Desk(ctx context.Context, h config.Home) (*console.Client, error) {
+	first, err := connect(ctx, h, personSocket)
+	if err != nil {
+		return nil, err
+	}
+	first.Close()
+	return console.NewClient(dialer(h, personSocket)), nil
+}
+
+// LiveDesk is Desk for a daemon that is live already; the error says that
+// there is none.
+func LiveDesk(ctx context.Context, h config.Home) (*console.Client, error) {
+	first, err := dial(ctx, h.Run(), personSocket)
+	if err != nil {
+		return nil, err
+	}
+	first.Close()
+	return console.NewClient(dialer(h, personSocket)), nil
+}
+
+// Status implements [console.Desk].
+func (d *Daemon) Status(context.Context) (console.Status, error) {
+	s := console.Status{
+		Build: d.build, PID: os.Getpid(), Since: d.since, TrustDomain: d.settings.TrustDomain, LogKey: d.public,
+		Records: uint64(d.log.Size()), Live: len(d.ids.Tasks()), Open: len(d.desk.List()),
+	}
+	if err := d.log.Err(); err != nil {
+		s.Trouble = err.Error()
+	}
+	return s, nil
+}
+
+// Tasks implements [console.Desk].
+func (d *Daemon) Tasks(ctx context.Context, all bool) ([]console.Task, error) {
+	d.touch()
+	ts := d.ids.Tasks()
+	if all {
+		const most = 1000
+		var err error
+		if ts, err = d.store.RecentTasks(ctx, "", most); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]console.Task, 0, len(ts))
+	for _, t := range ts {
+		out = append(out, console.Task{
+			ID: t.ID, Agent: t.Agent, Owner: t.Owner, Purpose: t.Purpose, SPIFFEID: t.SPIFFE, OnBehalfOf: t.OnBehalfOf, Command: t.Command,
+			Workspace: t.Workspace, PID: t.PID, State: string(t.State), Started: t.Started, Expires: t.Expires, Ended: t.Ended, Status: t.Exit,
+		})
+	}
+	return out, nil
+}
+
+// Revoke implements [console.Desk].
+func (d *Daemon) Revoke(ctx context.Context, r console.Revoke) (console.Revoked, error) {
+	d.touch()
+	var hit []identity.Task
+	for _, t := range d.ids.Tasks() {
+		if t.Agent == r.Target || len(r.Target) >= 4 && strings.HasPrefix(string(t.ID), r.Target) {
+			hit = append(hit, t)
+		}
+	}
+	if len(hit) == 0 {
+		return console.Revoked{}, &console.Fault{Status: http.StatusNotFound, Msg: "cannot revoke " + approval.Safe(r.Target, 64) + ": no live task or agent has that name; see `ambit tasks`"}
+	}
+	by := username(os.Getuid())
+	var out console.Revoked
+	var errs []error
+	for _, t := range hit {
+		// The end comes first: a log that refuses must not keep a task alive.
+		if err := d.ids.Revoke(ctx, t.ID, by, r.Why); err != nil && !errors.Is(err, identity.ErrNotLive) {
+			errs = append(errs, err)
+		}
+		d.broker.End(ctx, t.ID)
+		out.Tasks = append(out.Tasks, t.ID)
+		_, err := d.log.Append(ctx, audit.Record{Type: audit.Revoke, Task: string(t.ID), Agent: t.Agent, Approval: by, Detail: approval.Safe(r.Why, 400)})
+		errs = append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// Questions implements [console.Desk].
+func (d *Daemon) Questions(ctx context.Context, all bool) ([]console.Question, error) {
+	d.touch()
+	out := []console.Question{}
+	for _, it := range d.desk.List() {
+		out = append(out, question(it))
+	}
+	if !all {
+		return out, nil
+	}
+	rows, err := d.store.QuestionsSince(ctx, d.ids.Now().AddDate(0, 0, -7))
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if !slices.ContainsFunc(out, func(q console.Question) bool { return q.Ticket == r.Ticket }) {
+			out = append(out, fromRow(r))
+		}
+	}
+	return out, nil
+}
+
+// fromRow shows a question that is over.
+func fromRow(r row.Question) console.Question {
+	it := approval.Item{
+		Ticket: r.Ticket, State: r.State, Action: actionOf(r.Action), Digest: r.Digest, Preview: r.Preview, Asked: r.Asked,
+		Expires: r.Expires, By: r.By, Why: r.Why,
+	}
+	it.Decision = decisionOf(r.Decision)
+	return question(it)
+}
+
+func question(it approval.Item) console.Question {
+	a := it.Action
+	return console.Question{
+		Ticket: it.Ticket, Task: a.Task, Agent: a.Agent, Operation: a.Operation, Effect: a.Effect,
+		Resource: approval.Safe(a.Resource.String(), 200), Digest: it.Digest, DecidedBy: it.Decision.By, Because: approval.Safe(it.Decision.Why, 300),
+		Screen: approval.Present(it).Text(), State: string(it.State), Asked: it.Asked, Expires: it.Expires,
+		By: it.By, Why: approval.Safe(it.Why, 300),
+	}
+}
+
+// Question implements [console.Desk].
+func (d *Daemon) Question(_ context.Context, ticket string) (console.Question, error) {
+	d.touch()
+	it, err := d.desk.Show(ticket)
+	if err != nil {
+		return console.Question{}, &console.Fault{Status: http.StatusNotFound, Msg: err.Error()}
+	}
+	return question(it), nil
+}
+
+// Resolve implements [console.Desk]. The answer is in the log before it counts.
+func (d *Daemon) Resolve(ctx context.Context, r console.Resolve) (console.Question, error) {
+	d.touch()
+	it, err := d.desk.Show(r.Ticket)
+	if err != nil {
+		return console.Question{}, &console.Fault{Status: http.StatusNotFound, Msg: err.Error()}
+	}
+	by := username(os.Getuid())
+	rec := audit.ForAction(audit.Answer, &it.Action, it.Decision, it.Digest)
+	rec.Approval, rec.Detail = by, word(r.Approve)+" "+r.Ticket
+	if _, err := d.log.Append(ctx, rec); err != nil {
+		return console.Question{}, err
+	}
+	if r.Approve {
+		err = d.desk.Approve(ctx, r.Ticket, by, r.Digest.String())
+	} else {
+		err = d.desk.Deny(ctx, r.Ticket, by, r.Why)
+	}
+	if err != nil {
+		rec.Detail, rec.Outcome = "the answer to "+r.Ticket+" came to nothing: "+approval.Safe(err.Error(), 300), ambit.Refused.String()
+		d.record(rec)
+		return console.Question{}, &console.Fault{Status: http.StatusConflict, Msg: err.Error()}
+	}
+	return d.Question(ctx, r.Ticket)
+}
+
+func word(yes bool) string {
+	if yes {
+		return "approved"
+	}
+	return "denied"
+}
+
+// Watch implements [console.Desk]: the open questions first, then each change.
+func (d *Daemon) Watch(ctx context.Context, each func(console.Question) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes := d.desk.Watch(ctx)
+	for _, it := range d.desk.List() {
+		if err := each(question(it)); err != nil {
+			return err
+		}
+	}
+	for it := range changes {
+		d.touch()
+		if err := each(question(it)); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// Stop implements [console.Desk].
+func (d *Daemon) Stop(context.Context) error {
+	if n := len(d.ids.Tasks()); n > 0 {
+		return &console.Fault{Status: http.StatusConflict, Msg: "cannot stop: there are live tasks; see `ambit tasks`, end them with `ambit revoke`"}
+	}
+	d.stop()
+	return nil
+}

@@ -1,0 +1,92 @@
+package keeper
+
+import (
+	"ambit/catalog"
+	"ambit/gate/web"
+	"ambit/grants"
+)
+
+// Kinds gives the grants what the catalog knows. File patterns start at the
+// workspace and, with "~", at home.
+func Kinds(workspace, home string) grants.Kinds {
+	k := grants.DefaultKinds()
+	k.Workspace, k.Home = workspace, home
+	k.Classify = func(r grants.Request) ([]grants.Call, error) {
+		calls, err := catalog.Classify(catalog.Request{
+			Kind: r.Kind, Scheme: r.Scheme, Host: r.Host, Port: r.Port, Method: r.Method, Segments: r.Segments,
+			TrailingSlash: r.TrailingSlash, Query: r.Query, Service: declared(r.Service),
+		})
+		return convert(calls, func(c catalog.Call) grants.Call { return grants.Call(c) }), err
+	}
+	bearer := grants.Inject{Header: "Authorization", Format: "Bearer {}"}
+	k.List = append(k.List,
+		kindOf("github", "repo", 2, "acme/web", bearer, true),
+		kindOf("anthropic", "api", 0, "messages", grants.Inject{Header: "X-Api-Key", Format: "{}"}, false),
+		kindOf("openai", "api", 0, "responses", bearer, false),
+	)
+	return k
+}
+
+func kindOf(name, resource string, segments int, example string, in grants.Inject, fold bool) grants.Kind {
+	return grants.Kind{
+		Name: name, Hosts: catalog.Hosts(name), Resource: resource, Segments: segments, Example: example, FoldCase: fold, Inject: in,
+		Operations: convert(catalog.Operations(name), func(o catalog.Operation) grants.Operation { return grants.Operation(o) }),
+	}
+}
+
+// declared is what the grants file says of a service, for the catalog. A
+// pattern that the catalog cannot read declares nothing.
+func declared(s *grants.Service) (out catalog.Service) {
+	if s == nil {
+		return out
+	}
+	out.Git = s.Git
+	patterns := func(ts []grants.Text) (ps []catalog.Pattern) {
+		for _, t := range ts {
+			if p, err := catalog.ParsePattern(t.Value); err == nil {
+				ps = append(ps, p)
+			}
+		}
+		return ps
+	}
+	out.Reads, out.GraphQL = patterns(s.Reads), patterns(s.GraphQL)
+	return out
+}
+
+func convert[A, B any](in []A, f func(A) B) []B {
+	if in == nil {
+		return nil
+	}
+	out := make([]B, len(in))
+	for i, a := range in {
+		out[i] = f(a)
+	}
+	return out
+}
+
+// classifier is the catalog, as the web gate asks for it.
+type classifier struct{ services map[string]catalog.Service }
+
+func newClassifier(g *grants.Grants) classifier {
+	c := classifier{services: map[string]catalog.Service{}}
+	for _, s := range g.Services() {
+		c.services[s.Name.Value] = declared(&s)
+	}
+	return c
+}
+
+func (c classifier) request(r web.Request) catalog.Request {
+	return catalog.Request{
+		Kind: r.Kind, Scheme: r.Scheme, Host: r.Host, Port: int(r.Port), Method: r.Method, Segments: r.Segments, TrailingSlash: r.TrailingSlash,
+		Query: r.Query, Header: r.Header.Values, Body: r.Body, BodyWhole: r.BodyWhole, Service: c.services[r.Service],
+	}
+}
+
+// BodyLimit implements [web.Classifier].
+func (c classifier) BodyLimit(r web.Request) int64 { return int64(catalog.BodyLimit(c.request(r))) }
+
+// Classify implements [web.Classifier].
+func (c classifier) Classify(r web.Request) ([]web.Call, error) {
+	calls, err := catalog.Classify(c.request(r))
+	return convert(calls, func(x catalog.Call) web.Call { return web.Call(x) }), err
+}

@@ -1,0 +1,206 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ambit"
+	"ambit/broker"
+	"ambit/daemon/wire"
+	"ambit/gate/web"
+	"ambit/grants"
+	"ambit/sandbox"
+)
+
+// secrets collects the credentials that the file names. Values of variables
+// and commands go to the daemon; a file is read by the daemon itself.
+func (k *keeper) secrets(ctx context.Context) (map[string]wire.Secret, error) {
+	out := map[string]wire.Secret{}
+	var errs []error
+	for _, s := range k.plan.secrets {
+		w, err := k.secret(ctx, s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot get the credential of service %s: %w", s.service, err))
+		}
+		w.Kind = s.kind
+		out[s.service] = w
+	}
+	return out, errors.Join(errs...)
+}
+
+func (k *keeper) secret(ctx context.Context, s secret) (w wire.Secret, err error) {
+	switch c := s.from; {
+	case c.Env != "":
+		v, ok := k.o.Lookup(c.Env)
+		if !ok || v == "" {
+			return w, fmt.Errorf("the variable %s is not set; set it, or remove the service", c.Env)
+		}
+		w.Value = []byte(v)
+	case c.File != "":
+		w.File = k.o.Grants.absolute(c.File)
+		_, err = os.Stat(w.File)
+	default:
+		// Run here and not in the daemon: a password manager may want to ask the
+		// person, and finds its agents in this environment.
+		w.Value, err = broker.Command{Argv: c.Command, Dir: k.o.Grants.Workspace, Env: os.Environ(), Apart: k.writable()}.Read(ctx)
+	}
+	return w, err
+}
+
+// writable are the folders that the agent can write.
+func (k *keeper) writable() (out []string) {
+	for _, f := range k.plan.files {
+		if f.Access == sandbox.Writable {
+			out = append(out, f.Path)
+		}
+	}
+	return out
+}
+
+// spec is the sandbox of the task.
+func (k *keeper) spec(scratch string) (sandbox.Spec, error) {
+	f := k.o.Grants.File()
+	host := hostnameFor(f.Agent.Value)
+	for _, s := range k.plan.secrets {
+		for _, name := range s.env {
+			k.plan.env.set(name, k.task.Placeholders[s.service])
+		}
+	}
+	home := ""
+	if !f.Sandbox.ThrowAway {
+		home = k.o.Home.AgentHome(f.Agent.Value)
+		if err := os.MkdirAll(home, 0o700); err != nil {
+			return sandbox.Spec{}, fmt.Errorf("cannot make the agent's home: %w", err)
+		}
+	}
+	dir := k.o.Grants.Workspace
+	if under(k.o.Dir, dir) {
+		dir = k.o.Dir
+	}
+	data := bundles(k.ca.Bundle())
+	data["/etc/hosts"], data["/etc/resolv.conf"] = hostsFile(host), []byte(resolvConf)
+	return sandbox.Spec{
+		Argv: k.argv(), Dir: dir, Env: k.plan.env.list(), Hostname: host, Files: k.plan.files, Home: home, HomeAt: insideHome,
+		Protect: protect(k.o.Grants), Data: data,
+		TCPPorts: k.plan.ports, Socket: insideSocket, Self: insideSelf, Scratch: scratch,
+		Limits: sandbox.Limits{
+			Memory: f.Sandbox.Memory, Processes: int64(f.Sandbox.Processes), CPUs: float64(f.Sandbox.CPU) / 1000, OpenFiles: int64(f.Sandbox.OpenFiles),
+			DemandMemory: f.Sandbox.Memory > 0, DemandProcesses: f.Sandbox.Processes > 0, DemandCPUs: f.Sandbox.CPU > 0,
+		},
+		Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr,
+	}, nil
+}
+
+// argv names the command as the person did; what the person's PATH finds is
+// named by its path, so that the same program runs.
+func (k *keeper) argv() []string {
+	path, _ := k.o.Lookup("PATH")
+	argv := slices.Clone(k.o.Argv)
+	if at := look(argv[0], path, k.o.Dir); at != "" {
+		argv[0] = at
+	}
+	return argv
+}
+
+// protect lists the names that no line of the file gives literally.
+func protect(g *Grants) (p sandbox.Protect) {
+	for _, n := range grants.Protected() {
+		if strings.Contains(n.Path, "/") {
+			p.Paths = append(p.Paths, n.Path)
+		} else {
+			p.Names = append(p.Names, n.Path)
+		}
+	}
+	for _, r := range g.Files() {
+		segs := strings.Split(strings.TrimPrefix(r.Path, "/"), "/")
+		if class, _ := grants.ProtectedIn(segs); class != "" && r.Write {
+			p.Allowed = append(p.Allowed, r.Path)
+		}
+	}
+	return p
+}
+
+// intercepted lists the hosts for which the task's authority may sign.
+func intercepted(routes []web.Route) (hosts []string) {
+	for _, r := range routes {
+		if r.Scheme == web.HTTPS && !slices.Contains(hosts, r.Host) {
+			hosts = append(hosts, r.Host)
+		}
+	}
+	return hosts
+}
+
+// readable is what the confined gatekeeper may still read: what the resolver
+// of names needs, and the folder of the daemon's sockets.
+func (k *keeper) readable() (out []string) {
+	for _, p := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", k.o.Home.Run()} {
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			out = append(out, real)
+		}
+	}
+	return out
+}
+
+// resolve looks a host up in the world outside.
+func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	r := net.Resolver{PreferGo: true}
+	return r.LookupNetIP(ctx, "ip", host)
+}
+
+// refusedName records a name that the agent looked up and no grant names.
+func (k *keeper) refusedName(name string) {
+	k.link.Alert(context.Background(), wire.Alert{Kind: "name-refused", Detail: printable(name, 253)})
+}
+
+func (k *keeper) alert(ctx context.Context, kind string, a ambit.Action, detail string) {
+	w := wire.Alert{Kind: kind, Detail: printable(detail, 400)}
+	if a.Operation != "" {
+		if c, err := a.Canonical(); err == nil {
+			w.Action = c
+		}
+	}
+	// The gate must not wait for the log here.
+	go k.link.Alert(context.WithoutCancel(ctx), w)
+}
+
+// printable bounds text that an agent chose and makes its control characters
+// visible.
+func printable(s string, most int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	return clip(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '\uFFFD'
+		}
+		return r
+	}, s), most)
+}
+
+// whoAmI is what the agent may know of itself.
+func (k *keeper) whoAmI() WhoAmI {
+	f := k.o.Grants.File()
+	state := "live"
+	if err := k.link.Live(); err != nil {
+		state = err.Error()
+	}
+	return WhoAmI{
+		Task: k.task.Task, Agent: f.Agent.Value, Owner: f.Owner.Value, Purpose: f.Purpose.Value, OnBehalfOf: k.o.Person,
+		SPIFFEID: k.task.SPIFFEID, Expires: k.task.Expires, State: state, May: k.o.Grants.Plain(),
+	}
+}
+
+// walls is the report of the task's first record.
+func walls(box, keeper sandbox.Report) json.RawMessage {
+	b, err := json.Marshal(map[string]any{"agent": box, "gatekeeper": keeper})
+	if err != nil {
+		return json.RawMessage(`{}`)
+	}
+	return b
+}

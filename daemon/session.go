@@ -1,0 +1,265 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"ambit"
+	"ambit/audit"
+	"ambit/daemon/wire"
+	"ambit/identity"
+)
+
+// session is one gatekeeper's connection.
+type session struct {
+	d    *Daemon
+	conn *wire.Conn
+	pid  int
+
+	mu        sync.Mutex
+	task      ambit.TaskID // once enrolled or proved
+	agent     string
+	challenge *identity.Challenge
+	claim     wire.Attach
+	open      map[ambit.RecordID]audit.Record // intents without an outcome
+	ended     bool
+}
+
+func newSession(d *Daemon, c net.Conn) {
+	s := &session{d: d, pid: peerPID(c), open: map[ambit.RecordID]audit.Record{}}
+	d.touch()
+	s.conn = wire.NewConn(c, s.handle)
+	go func() {
+		<-s.conn.Done()
+		s.gone()
+	}()
+}
+
+var errNoTask = &wire.Error{Code: "no-task", Msg: "the connection has no task: enrol or attach first"}
+
+type answer = func(context.Context) (any, error)
+
+func fail(err error) answer { return func(context.Context) (any, error) { return nil, err } }
+
+// on reads a call's body and gives it to f; a body that is not strict ends the
+// connection.
+func on[In any](body json.RawMessage, f func(In) answer) answer {
+	var in In
+	if wire.Strict(body, &in) != nil {
+		return nil
+	}
+	return f(in)
+}
+
+// later answers without keeping the order of calls.
+func later[In any](body json.RawMessage, f func(context.Context, In) (any, error)) answer {
+	return on(body, func(in In) answer {
+		return func(ctx context.Context) (any, error) { return f(ctx, in) }
+	})
+}
+
+func (s *session) handle(method string, body json.RawMessage) func(context.Context) (any, error) {
+	switch method {
+	case wire.MethodEnrol:
+		return later(body, s.enrol)
+	case wire.MethodAttach:
+		return on(body, s.attach)
+	case wire.MethodProve:
+		return on(body, s.prove)
+	}
+	if s.taskID() == "" {
+		return fail(errNoTask)
+	}
+	switch method {
+	case wire.MethodStart:
+		return on(body, s.start)
+	case wire.MethodIntent:
+		return on(body, s.intent)
+	case wire.MethodRefusal:
+		return on(body, s.refusal)
+	case wire.MethodOutcome:
+		return on(body, s.outcome)
+	case wire.MethodAlert:
+		return on(body, s.alert)
+	case wire.MethodLease:
+		return later(body, s.lease)
+	case wire.MethodAsk:
+		return later(body, s.ask)
+	case wire.MethodJWT:
+		return later(body, s.jwt)
+	case wire.MethodEnd:
+		return later(body, s.end)
+	}
+	return nil
+}
+
+func (s *session) taskID() ambit.TaskID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.task
+}
+
+// take makes the session the task's. A task has one gatekeeper.
+func (s *session) take(t identity.Task) error {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	if s.d.sessions[t.ID] != nil {
+		return &wire.Error{Code: "taken", Msg: "the task has a gatekeeper already"}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.task != "" {
+		return &wire.Error{Code: "enrolled", Msg: "the connection has a task already"}
+	}
+	s.task, s.agent = t.ID, t.Agent
+	s.d.sessions[t.ID] = s
+	return nil
+}
+
+// gone ends the task of a gatekeeper that is no longer there. Its sandbox died
+// with it.
+func (s *session) gone() {
+	s.d.touch()
+	s.mu.Lock()
+	task, ended := s.task, s.ended
+	s.ended = true
+	s.mu.Unlock()
+	if task == "" {
+		return
+	}
+	if !ended {
+		s.d.finish(task, wire.End{Status: -1, Detail: "its gatekeeper is gone"})
+	}
+	s.d.mu.Lock()
+	if s.d.sessions[task] == s {
+		delete(s.d.sessions, task)
+	}
+	s.d.mu.Unlock()
+	s.d.clean(task)
+}
+
+// parse reads an action that the gatekeeper says is canonical and of this
+// task. Bytes that are not canonical would have another digest for another
+// reader.
+func (s *session) parse(raw json.RawMessage) (a ambit.Action, g ambit.Digest, err error) {
+	if err := wire.Strict(raw, &a); err != nil {
+		return a, g, fmt.Errorf("cannot read the action: %w", err)
+	}
+	c, err := a.Canonical()
+	if err != nil {
+		return a, g, err
+	}
+	if string(c) != string(raw) {
+		return a, g, errors.New("cannot take the action: it is not in canonical form")
+	}
+	if a.Task != s.taskID() || a.Agent != s.agent {
+		return a, g, errors.New("cannot take the action: it names another task")
+	}
+	return a, sha256.Sum256(c), a.Check()
+}
+
+// recorded waits until a record is durable.
+func recorded(wait func(context.Context) (ambit.RecordID, error)) answer {
+	return func(ctx context.Context) (any, error) {
+		id, err := wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return wire.Recorded{Record: id}, nil
+	}
+}
+
+func (s *session) start(in wire.Start) answer {
+	t, ok := s.d.ids.Task(s.taskID())
+	if !ok {
+		return fail(errNoTask)
+	}
+	return recorded(s.d.log.Enqueue(audit.Record{
+		Type: audit.TaskStart, Task: string(t.ID), Agent: t.Agent, Kind: "task", Resource: string(t.ID), Digest: t.Grants.String(),
+		Data: data(map[string]any{
+			"walls": in.Walls, "pid": in.PID, "spiffe_id": t.SPIFFE, "command": t.Command, "workspace": t.Workspace,
+			"on_behalf_of": t.OnBehalfOf, "owner": t.Owner, "purpose": t.Purpose, "expires": t.Expires.UTC().Format(time.RFC3339),
+		}),
+	}))
+}
+
+func (s *session) intent(in wire.Intent) answer {
+	a, g, err := s.parse(in.Action)
+	if err == nil {
+		err = s.d.ids.Live(a.Task)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	r := audit.ForAction(audit.Intent, &a, in.Decision, g)
+	r.Approval, r.Data = in.Approval, args(a.Args)
+	wait := s.d.log.Enqueue(r)
+	return func(ctx context.Context) (any, error) {
+		id, err := wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		s.open[id] = r
+		s.mu.Unlock()
+		return wire.Recorded{Record: id}, nil
+	}
+}
+
+func (s *session) refusal(in wire.Intent) answer {
+	a, g, err := s.parse(in.Action)
+	if err != nil {
+		return fail(err)
+	}
+	r := audit.ForAction(audit.Refusal, &a, in.Decision, g)
+	r.Outcome, r.Detail, r.Data = ambit.Refused.String(), in.Why, args(a.Args)
+	return recorded(s.d.log.Enqueue(r))
+}
+
+func (s *session) outcome(in wire.Outcome) answer {
+	s.mu.Lock()
+	r, ok := s.open[in.Intent]
+	delete(s.open, in.Intent)
+	s.mu.Unlock()
+	if !ok {
+		r = audit.Record{Task: string(s.taskID()), Agent: s.agent}
+	}
+	r.Type, r.Intent, r.Outcome, r.Detail, r.Data = audit.Outcome, in.Intent, in.Outcome.String(), in.Detail, nil
+	return recorded(s.d.log.Enqueue(r))
+}
+
+func (s *session) alert(in wire.Alert) answer {
+	r := audit.Record{Type: audit.Alert, Task: string(s.taskID()), Agent: s.agent}
+	if len(in.Action) > 0 {
+		var a ambit.Action
+		if wire.Strict(in.Action, &a) != nil {
+			return nil
+		}
+		r = audit.ForAction(audit.Alert, &a, ambit.Decision{}, ambit.Digest{})
+		r.Task, r.Agent, r.Verdict = string(s.taskID()), s.agent, ""
+	}
+	r.Detail = in.Kind + ": " + in.Detail
+	return recorded(s.d.log.Enqueue(r))
+}
+
+// data writes a record's extra fields.
+func data(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil { // only values that JSON has come here
+		return json.RawMessage(`{"error":"cannot write the data"}`)
+	}
+	return b
+}
+
+func args(m map[string]string) json.RawMessage {
+	if len(m) == 0 {
+		return nil
+	}
+	return data(map[string]any{"args": m})
+}

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"ambit/internal/ambittest"
+)
+
+// screen is a command on a terminal of its own.
+type screen struct {
+	*exec.Cmd
+	tty *os.File
+	out *output
+}
+
+func onTerminal(t *testing.T, c *exec.Cmd, rows, cols uint16) *screen {
+	t.Helper()
+	f, err := pty.StartWithSize(c, &pty.Winsize{Rows: rows, Cols: cols})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &screen{c, f, &output{}}
+	done := make(chan struct{})
+	go func() { io.Copy(s.out, f); close(done) }()
+	t.Cleanup(func() { c.Process.Kill(); f.Close(); <-done })
+	return s
+}
+
+// types sends keys and waits until a text appears after what was there.
+func (s *screen) types(t *testing.T, keys, until string) {
+	t.Helper()
+	from := len(s.out.String())
+	if _, err := io.WriteString(s.tty, keys); err != nil {
+		t.Fatal(err)
+	}
+	if !ambittest.Eventually(15*time.Second, func() bool { return strings.Contains(s.out.String()[from:], until) }) {
+		t.Fatalf("after %q the screen did not show %q:\n%q", keys, until, s.out)
+	}
+}
+
+func (s *screen) exit(t *testing.T) int {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() { s.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(15 * time.Second):
+		t.Fatalf("it did not end:\n%q", s.out)
+	}
+	return s.ProcessState.ExitCode()
+}
+
+// TestTerminal drives a shell on a terminal: size, a new size, Ctrl-C, jobs,
+// and the exit status.
+func TestTerminal(t *testing.T) {
+	users(t, func(t *testing.T, uid int) {
+		h := ambittest.NewHome(t, uid)
+		h.Grants(t, head+files)
+		s := onTerminal(t, h.Ambit("run", "--", "bash", "--norc", "--noprofile", "-i"), 33, 101)
+		s.types(t, "PS1='ready> '\n", "ready> ")
+		s.types(t, "test -t 0 && test -t 1 && echo is-a-$((1))-tty\n", "is-a-1-tty")
+		s.types(t, "stty size\n", "33 101")
+		if err := pty.Setsize(s.tty, &pty.Winsize{Rows: 44, Cols: 77}); err != nil {
+			t.Fatal(err)
+		}
+		s.types(t, "sleep 0.2; stty size\n", "44 77")
+		s.types(t, "sleep 1000; echo after-$((2))\n", "sleep")
+		time.Sleep(300 * time.Millisecond) // let the shell start it: there is nothing else to see
+		s.types(t, "\x03", "ready> ")
+		s.types(t, "echo status-$?\n", "status-130")
+		s.types(t, "sleep 1001\n", "sleep")
+		time.Sleep(300 * time.Millisecond)
+		s.types(t, "\x1a", "Stopped")
+		s.types(t, "jobs\n", "sleep 1001")
+		s.types(t, "bg; jobs\n", "Running")
+		s.types(t, "kill %1; wait; echo gone-$((3))\n", "gone-3")
+		io.WriteString(s.tty, "exit 7\n")
+		if code := s.exit(t); code != 7 {
+			t.Errorf("exit status %d, want 7", code)
+		}
+		verified(t, h)
+	})
+}
+
+// TestInterrupt sends Ctrl-C to a command that does not catch it.
+func TestInterrupt(t *testing.T) {
+	users(t, func(t *testing.T, uid int) {
+		h := ambittest.NewHome(t, uid)
+		h.Grants(t, head+files)
+		s := onTerminal(t, h.Ambit("run", "--", "sh", "-c", "echo up; sleep 1000"), 24, 80)
+		s.types(t, "", "up")
+		io.WriteString(s.tty, "\x03")
+		if code := s.exit(t); code != 130 {
+			t.Errorf("exit status %d, want 130\n%q", code, s.out)
+		}
+		verified(t, h)
+	})
+}
