@@ -22,7 +22,7 @@ type Repository struct {
 // is not on github.com.
 func GitHubRepository(remote string) string {
 	m := regexp.MustCompile(`^(?:https://(?:[^/@]+@)?github\.com/|git@github\.com:|ssh://git@github\.com/)([A-Za-z0-9-]{1,39})/([A-Za-z0-9._-]{1,100}?)(?:\.git)?/?$`).FindStringSubmatch(remote)
-	if m == nil || m[2] == "." || m[2] == ".." {
+	if m == nil || m[2] == "." || m[2] == ".." || looksSecret(m[2]) {
 		return ""
 	}
 	return strings.ToLower(m[1] + "/" + m[2])
@@ -31,6 +31,9 @@ func GitHubRepository(remote string) string {
 // Starter writes a commented grants file for a repository: what an agent needs
 // to work on it, and the first doors to think about, closed.
 func Starter(r Repository) []byte {
+	if r.GitHub != "" {
+		r.GitHub = GitHubRepository("https://github.com/" + r.GitHub)
+	}
 	s := &starter{r: r}
 	s.head()
 	s.services()
@@ -96,12 +99,25 @@ func (s *starter) uses() (out []string) {
 
 func (s *starter) services() {
 	if s.r.GitHub == "" {
+		s.otherRemote()
 		return
 	}
 	s.line("")
 	s.line("services:")
 	s.line("  # The token stays outside: the agent sees a placeholder in GITHUB_TOKEN.")
 	s.line("  github: {kind: github, credential: {env: GITHUB_TOKEN}}")
+}
+
+// otherRemote leaves a service for a git host that no kind is made for, to be
+// filled in.
+func (s *starter) otherRemote() {
+	if why, _ := badHost(s.r.Remote); why != "" {
+		return
+	}
+	s.line("")
+	s.line("# To fetch from and push to %s, take away the # and add lines for it:", s.r.Remote)
+	s.line("# services:")
+	s.line("#   remote: {kind: http, host: %s, git: true, credential: {env: GIT_TOKEN}, inject: {basic: git}}", s.r.Remote)
 }
 
 func (s *starter) reads() {
@@ -120,11 +136,6 @@ func (s *starter) writes() {
 	s.line("write:                      # every write says why")
 	s.line("  - files: [\".\"]            # git hooks, CI and the like stay closed unless named")
 	s.line("    because: the work is done in the working tree")
-	if s.r.GitHub != "" {
-		s.line("  # - github: %s", s.r.GitHub)
-		s.line("  #   operations: [pulls.create]")
-		s.line("  #   because: the work is delivered as a pull request")
-	}
 }
 
 func (s *starter) asks() {
@@ -132,7 +143,7 @@ func (s *starter) asks() {
 		return
 	}
 	s.line("")
-	s.line("ask:                        # a person approves each one")
+	s.line("ask:                        # a person approves each one; under write it would not be asked")
 	s.line("  - github: %s", s.r.GitHub)
 	s.line("    operations: [git.push, pulls.create]")
 	branch := clean(s.r.Branch, "the default branch")
