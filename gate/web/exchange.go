@@ -41,9 +41,10 @@ func (g *Gate) handle(ctx context.Context, in *inbound, w http.ResponseWriter) b
 	x.out, _ = w.(*out1)
 	defer func() { g.buffered.Add(-x.charged) }()
 	if bad := x.prepare(ctx); bad != nil {
-		act := in.plainAction()
-		g.refuse(ctx, act, bad).write(w, http.StatusForbidden)
-		return bad.alert == ""
+		last := bad.alert != "" || bad.code == CodeNoRoute
+		x.announceClose(last)
+		g.refuse(ctx, in.plainAction(), bad).write(w, http.StatusForbidden)
+		return !last
 	}
 	return x.answer(ctx, x.do(ctx, x.acts))
 }
@@ -112,6 +113,7 @@ func (x *exchange) answer(ctx context.Context, err error) bool {
 	}
 	if p, ok := errors.AsType[*pipeline.Refusal](err); ok {
 		x.g.unrecorded(ctx, p)
+		x.announceClose(false)
 		told(p, time.Now()).write(x.w, http.StatusForbidden)
 		return true
 	}
@@ -123,8 +125,18 @@ func (x *exchange) answer(ctx context.Context, err error) bool {
 			status = http.StatusForbidden
 		}
 	}
+	x.announceClose(false)
 	e.write(x.w, status)
 	return true
+}
+
+// announceClose tells the agent that the connection ends with this answer:
+// after an attack, or when too much of the request's body is unread.
+func (x *exchange) announceClose(last bool) {
+	unread := x.in.body != nil && !x.whole && (x.in.length == unknownLength || x.in.length > maxDrain)
+	if x.out != nil && (last || unread) {
+		x.out.close = true
+	}
 }
 
 // abort makes the agent notice that a response is cut.

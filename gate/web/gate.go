@@ -21,7 +21,7 @@ type Gate struct {
 	c            Config
 	routes       routes
 	placeholders *matcher
-	owners       []owner
+	lowered      []string // the placeholders in lower case
 	buffers      copyBuffers
 	serverTLS    *tls.Config
 	h2           *http.Server

@@ -87,12 +87,14 @@ func (g *Gate) one(ctx context.Context, a *agentConn, h *head, r *reader, out *o
 	return out.finish() && keep && !in.hop.close && r.broken == nil
 }
 
+// maxDrain is how much of an unwanted body is read to keep a connection, in bytes.
+const maxDrain = 64 << 10
+
 // drained reads the rest of a body that nobody wanted, when it is short.
 func (g *Gate) drained(b *body1, keep bool) bool {
-	const most = 64 << 10
 	if keep && !b.waits() {
 		b.r.c.SetReadDeadline(time.Now().Add(time.Second))
-		io.CopyN(io.Discard, b, most) // stop tells whether it ended
+		io.CopyN(io.Discard, b, maxDrain) // stop tells whether it ended
 	}
 	return b.stop()
 }

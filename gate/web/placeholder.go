@@ -7,18 +7,12 @@ import (
 	"strings"
 )
 
-// owner is a placeholder with what finds it.
-type owner struct {
-	service string
-	m       *matcher
-}
-
 func (g *Gate) setPlaceholders(ps []Placeholder) {
 	var all [][]byte
 	for _, p := range ps {
 		f := placeholderForms(p.Value)
 		all = append(all, f...)
-		g.owners = append(g.owners, owner{p.Service, newMatcher(f...)})
+		g.lowered = append(g.lowered, strings.ToLower(p.Value))
 	}
 	g.placeholders = newMatcher(all...)
 }
@@ -41,7 +35,7 @@ func (g *Gate) checkPlaceholders(in *inbound, prefix []byte) *refusal {
 		return leaked("URL")
 	}
 	for k, vs := range in.header {
-		if g.holdsPlaceholder(k) {
+		if g.namesPlaceholder(k) {
 			return leaked("header")
 		}
 		for _, v := range vs {
@@ -81,9 +75,24 @@ func (g *Gate) holdsPlaceholder(s string) bool {
 	return g.inBase64(s)
 }
 
+// namesPlaceholder looks at a field's name, whose case was not kept.
+func (g *Gate) namesPlaceholder(k string) bool {
+	if len(k) < minPlaceholder {
+		return false
+	}
+	k = strings.ToLower(k)
+	for _, p := range g.lowered {
+		if strings.Contains(k, p) {
+			return true
+		}
+	}
+	return false
+}
+
 // inBase64 looks into the last word of s, as in "Basic dXNlcjpwYXNz", also when
 // it was encoded twice.
 func (g *Gate) inBase64(s string) bool {
+	s = strings.TrimRight(s, "=")
 	word := s[strings.LastIndexAny(s, " =,;&")+1:]
 	for range 2 {
 		d, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(word), "="))
