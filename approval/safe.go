@@ -197,8 +197,8 @@ func scriptOf(r rune) string {
 
 // lookalikes are the letters of other scripts that look like Latin ones in most
 // fonts (Unicode Technical Standard 39, confusables.txt).
-const lookalikes = "аеорсухіѕјһԁԛԝѵӏɡкмнтвАВЕЅІЈКМНОРСТУХҮԌԚԜѴӀг" +
-	"αορνικτυεχγΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϲϳ" + "աօսոհցզյՕՍԼ" + "ᎪᏴᏟᎠᎬᏀᎻᎥᎫᏦᏞᎷᏢᏒᏚᎢᏙᎳᏃ"
+const lookalikes = "аеорсухіѕјһԁԛԝѵӏАВЕЅІЈКМНОРСТУХҮԌԚԜѴӀ" +
+	"αονΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϲϳ" + "աօսոհցզյՕՍԼ" + "ᎪᏴᏟᎠᎬᏀᎻᎥᎫᏦᏞᎷᏢᏒᏚᎢᏙᎳᏃ"
 
 // passesFor says why a word may be read as another, or "".
 func passesFor(w string) string {

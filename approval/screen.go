@@ -1,8 +1,10 @@
 package approval
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +57,7 @@ func Present(it Item) Screen {
 	a := it.Action
 	s := Screen{
 		Ticket: line(it.Ticket), Digest: it.Digest.String(), Agent: line(a.Agent), Task: line(string(a.Task)), Service: line(a.Service),
-		Operation: line(a.Operation), Effect: a.Effect.String(), Resource: line(a.Resource.Kind + " " + a.Resource.String()),
+		Operation: line(a.Operation), Effect: a.Effect.String(), Resource: f.resource(a.Resource),
 		By: line(it.Decision.By), Why: line(it.Decision.Why), Asked: it.Asked, Expires: it.Expires,
 	}
 	if a.Effect.String() == ambit.EffectUnknown.String() {
@@ -67,13 +69,41 @@ func Present(it Item) Screen {
 	return s
 }
 
-// args fills in the arguments by name and returns how many had no room.
+// resource writes the kind and the segments. A slash within a segment is marked,
+// so that one segment does not pass for two.
+func (f *findings) resource(r ambit.Resource) string {
+	segs := make([]string, len(r.Segments))
+	for i, s := range r.Segments {
+		t, g := safe(s, maxLine)
+		f.add(g)
+		f.hidden += strings.Count(t, "/")
+		segs[i] = strings.ReplaceAll(t, "/", "‹/›")
+	}
+	kind, g := safe(r.Kind, maxLine)
+	f.add(g)
+	sep := " "
+	if r.Kind == "file" {
+		sep = " /"
+	}
+	head, tail, cut := divide(kind+sep+strings.Join(segs, "/"), 2*maxLine)
+	if cut == 0 {
+		return head
+	}
+	f.cut += cut
+	return fmt.Sprintf("%s‹%d characters cut›%s", head, cut, tail)
+}
+
+// args fills in the arguments, those that say most first and then by name, and
+// returns how many had no room.
 func (s *Screen) args(args map[string]string, line func(string) string) (left int) {
 	names := make([]string, 0, len(args))
 	for n := range args {
 		names = append(names, n)
 	}
-	slices.Sort(names)
+	telling := []string{"body-sha256", "url", "method"}
+	slices.SortFunc(names, func(x, y string) int {
+		return cmp.Or(cmp.Compare(slices.Index(telling, y), slices.Index(telling, x)), strings.Compare(x, y))
+	})
 	for i, n := range names {
 		if i == maxFields {
 			return len(names) - maxFields
@@ -144,7 +174,12 @@ func (s Screen) Text() string {
 	row("agent", s.Agent)
 	row("task", s.Task)
 	for _, f := range s.Args {
-		row("argument", f.Name+" = "+f.Text)
+		// A name of an agent's choice must not bring an "=" of its own.
+		name := f.Name
+		if strings.ContainsAny(name, " =\"") || name == "" {
+			name = strconv.Quote(name)
+		}
+		row("argument", name+" = "+f.Text)
 	}
 	for _, l := range s.Preview {
 		row("preview", "| "+l)

@@ -176,6 +176,7 @@ func TestForgedCertificates(t *testing.T) {
 		"a CA": sign(leaf(func(c *x509.Certificate) {
 			c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
 		}), g.cert, e.key.Public(), g.key),
+		"a CA that says it signs nothing": sign(leaf(func(c *x509.Certificate) { c.IsCA = true }), g.cert, e.key.Public(), g.key),
 		"expired": sign(leaf(func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = h.Now().Add(-time.Hour), h.Now().Add(-time.Minute)
 		}), g.cert, e.key.Public(), g.key),
