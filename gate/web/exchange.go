@@ -105,7 +105,7 @@ func (x *exchange) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcom
 // answer tells the agent how it ended, when the response did not already.
 func (x *exchange) answer(ctx context.Context, err error) bool {
 	switch {
-	case err == nil:
+	case err == nil && x.started:
 		return !x.upgraded
 	case x.started || ctx.Err() != nil:
 		x.abort()
@@ -119,6 +119,10 @@ func (x *exchange) answer(ctx context.Context, err error) bool {
 	}
 	e := answerError{Refused: describe(&x.acts[0]), Code: CodeUpstream, Why: "the request was allowed, but it failed", Record: x.record.String()}
 	status := http.StatusBadGateway
+	if err == nil {
+		// Do says that all is well, but nothing was sent: never a silent 200.
+		e.Code, e.Why, status = pipeline.CodeBroken, "nothing was performed", http.StatusForbidden
+	}
 	if bad, ok := errors.AsType[*refusal](err); ok {
 		e.Code, e.Why, e.Instead = bad.code, bad.why, bad.instead
 		if !bad.gateway {
