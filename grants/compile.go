@@ -22,7 +22,7 @@ type Grants struct {
 	services []Service
 	byHost   map[Endpoint]string // of declared services
 	web      *node               // hosts of web lines
-	guard    func() *guard // made when a file is first decided about
+	guard    func() *guard       // made when a file is first decided about
 	ports    []int
 	limited  bool // some line counts
 }
