@@ -19,6 +19,7 @@ const (
 //	file   one segment for each path segment below the file system's root
 //	repo   owner, name, and for refs the ref's segments
 //	tcp    host:port
+//	name   a host name that was looked up
 //	task   the task's id
 type Resource struct {
 	Kind     string   `json:"kind"`

@@ -3,10 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"ambit"
 	"ambit/approval"
@@ -37,6 +39,22 @@ func LiveDesk(ctx context.Context, h config.Home) (*console.Client, error) {
 	}
 	first.Close()
 	return console.NewClient(dialer(h, personSocket)), nil
+}
+
+// Gone waits until no daemon of the home answers.
+func Gone(ctx context.Context, h config.Home) error {
+	for {
+		c, err := dial(ctx, h.Run(), personSocket)
+		if err != nil {
+			return ctx.Err()
+		}
+		c.Close()
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("cannot stop the daemon: %w", ctx.Err())
+		}
+	}
 }
 
 // Status implements [console.Desk].
@@ -209,6 +227,6 @@ func (d *Daemon) Stop(context.Context) error {
 	if n := len(d.ids.Tasks()); n > 0 {
 		return &console.Fault{Status: http.StatusConflict, Msg: "cannot stop: there are live tasks; see `ambit tasks`, end them with `ambit revoke`"}
 	}
-	d.stop()
+	time.AfterFunc(20*time.Millisecond, d.stop) // after the answer
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -45,7 +46,12 @@ func daemonCmd() *cobra.Command {
 				return nil
 			}
 			defer d.Close()
-			return d.Stop(c.Context())
+			if err := d.Stop(c.Context()); err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+			defer cancel()
+			return daemon.Gone(ctx, h)
 		},
 	}
 	c.AddCommand(run, statusCmd(), stop)

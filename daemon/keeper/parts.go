@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,12 +12,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"ambit"
 	"ambit/broker"
 	"ambit/daemon/wire"
 	"ambit/gate/web"
 	"ambit/grants"
+	"ambit/pipeline"
 	"ambit/sandbox"
 )
 
@@ -155,9 +158,32 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return r.LookupNetIP(ctx, "ip", host)
 }
 
-// refusedName records a name that the agent looked up and no grant names.
+// refusedName takes a look-up of a name that no grant names the way of every
+// action: it is refused there, and recorded.
 func (k *keeper) refusedName(name string) {
-	k.link.Alert(context.Background(), wire.Alert{Kind: "name-refused", Detail: printable(name, 253)})
+	r, err := ambit.NewResource("name", printable(name, 253))
+	if err != nil {
+		return // the resolver gives no name of this kind
+	}
+	a := ambit.Action{
+		Task: k.task.Task, Agent: k.o.Grants.File().Agent.Value, Operation: "dns.resolve", Effect: ambit.Read, Resource: r,
+	}
+	k.pipe.Do(context.Background(), a, nil, func(context.Context, pipeline.Permit) (ambit.Outcome, string, error) {
+		return ambit.Refused, "names are never looked up for the agent", nil
+	})
+}
+
+// systemRoots begins to read whom this machine trusts, when a route needs it,
+// and returns how to wait for it. It takes longer than anything else at the
+// start, and the walls are built meanwhile.
+func systemRoots(routes []web.Route) func() (*x509.CertPool, error) {
+	own := func(r web.Route) bool { return r.Scheme != web.HTTPS || r.Roots != nil }
+	if !slices.ContainsFunc(routes, func(r web.Route) bool { return !own(r) }) {
+		return func() (*x509.CertPool, error) { return x509.NewCertPool(), nil }
+	}
+	f := sync.OnceValues(x509.SystemCertPool)
+	go f()
+	return f
 }
 
 func (k *keeper) alert(ctx context.Context, kind string, a ambit.Action, detail string) {

@@ -51,6 +51,7 @@ type keeper struct {
 	key   *ecdsa.PrivateKey
 	link  *daemon.Link
 	task  wire.Enrolled
+	pipe  *pipeline.Pipeline
 	gate  *web.Gate
 	names *names.Resolver
 	ca    *web.Authority
@@ -129,9 +130,11 @@ func (k *keeper) run(ctx context.Context) (sandbox.Status, error) {
 	if err := os.Mkdir(scratch, 0o700); err != nil {
 		return sandbox.Status{}, fmt.Errorf("cannot make the task's folder: %w", err)
 	}
-	if err := k.makeGate(); err != nil {
+	var err error
+	if k.ca, err = web.NewAuthority(k.task.Task, k.task.Expires, intercepted(k.plan.routes)...); err != nil {
 		return sandbox.Status{}, err
 	}
+	roots := systemRoots(k.plan.routes)
 	spec, err := k.spec(scratch)
 	if err != nil {
 		return sandbox.Status{}, err
@@ -142,6 +145,9 @@ func (k *keeper) run(ctx context.Context) (sandbox.Status, error) {
 	defer k.box.Kill()
 	if k.o.Report != nil {
 		k.o.Report(k.box.Report())
+	}
+	if err := k.makeGate(roots); err != nil {
+		return sandbox.Status{}, err
 	}
 	return k.serve(ctx)
 }
@@ -223,18 +229,19 @@ func (k *keeper) end(st sandbox.Status, err error) {
 
 func clip(s string, most int) string { return s[:min(len(s), most)] }
 
-// makeGate makes the task's authority, resolver, pipeline and web gate.
-func (k *keeper) makeGate() (err error) {
-	if k.ca, err = web.NewAuthority(k.task.Task, k.task.Expires, intercepted(k.plan.routes)...); err != nil {
-		return err
-	}
+// makeGate makes the task's resolver, pipeline and web gate.
+func (k *keeper) makeGate(roots func() (*x509.CertPool, error)) (err error) {
 	t := gate.Task{ID: k.task.Task, Agent: k.o.Grants.File().Agent.Value}
 	k.names = names.New(k.plan.hosts, k.refusedName)
 	live := grants.NewLive(k.o.Grants.Grants, time.Now)
-	pipe, err := pipeline.New(pipeline.Config{
+	k.pipe, err = pipeline.New(pipeline.Config{
 		Task: t.ID, Agent: t.Agent, Identity: k.link, Decider: live, Asker: asker{k.link, live}, Recorder: k.link, Minter: k.link,
 		Freeze: func(err error) { k.stop(&Ended{By: "the pipeline", Why: err.Error()}) },
 	})
+	if err != nil {
+		return err
+	}
+	pool, err := roots()
 	if err != nil {
 		return err
 	}
@@ -243,11 +250,11 @@ func (k *keeper) makeGate() (err error) {
 		marks = append(marks, web.Placeholder{Value: v, Service: service})
 	}
 	k.gate, err = web.New(web.Config{
-		Task: t, Do: pipe, Routes: k.plan.routes, Classifier: newClassifier(k.o.Grants.Grants), Names: k.names, Resolve: resolve,
+		Task: t, Do: k.pipe, Routes: k.plan.routes, Classifier: newClassifier(k.o.Grants.Grants), Names: k.names, Resolve: resolve,
 		Foresee: func(a *ambit.Action) ambit.Verdict {
 			return k.o.Grants.DecideWith(a, grants.Facts{Now: time.Now(), Assume: true}).Verdict
 		},
-		Placeholders: marks, Alert: k.alert, Authority: k.ca,
+		Placeholders: marks, Alert: k.alert, Authority: k.ca, Roots: pool,
 	})
 	return err
 }
