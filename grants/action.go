@@ -3,7 +3,6 @@ package grants
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -168,8 +167,8 @@ func (r *rawRequest) decode(encodedSlash bool) error {
 	}
 	path, r.TrailingSlash = strings.CutSuffix(path, "/")
 	for raw := range strings.SplitSeq(path, "/") {
-		seg, err := url.PathUnescape(raw)
-		if err != nil {
+		seg, ok := decodeOnce(raw)
+		if !ok {
 			return fmt.Errorf("cannot read action: %s is not percent-encoded as it should be", show(raw))
 		}
 		if strings.ContainsAny(seg, "/\\") {

@@ -94,3 +94,32 @@ func leading(s string) (n int, rest string) {
 	}
 	return count(s[:i]), s[i:]
 }
+
+// decodeOnce undoes percent-encoding (RFC 3986 section 2.1) once; ok is false
+// for a "%" that no two hexadecimal digits follow.
+func decodeOnce(s string) (out string, ok bool) {
+	if !strings.Contains(s, "%") {
+		return s, true
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+2 >= len(s) {
+			return "", false
+		}
+		hi, lo := hexDigit(s[i+1]), hexDigit(s[i+2])
+		if hi < 0 || lo < 0 {
+			return "", false
+		}
+		b.WriteByte(byte(hi<<4 | lo))
+		i += 2
+	}
+	return b.String(), true
+}
+
+func hexDigit(c byte) int {
+	return strings.IndexByte("0123456789abcdef", lower(string(c))[0])
+}

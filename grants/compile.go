@@ -68,12 +68,13 @@ func Compile(f *File, k Kinds, now time.Time) (*Grants, error) {
 // compile reports to r. The result is whole only when nothing was reported; of
 // a broken file the expectations are not run.
 func compile(f *File, k Kinds, now time.Time, r *reporter, broken bool) *Grants {
+	before := len(r.errs)
+	services, lines := f.merge(r, k)
+	k = k.loaded(services)
 	c := &compiler{reporter: r, kinds: k, now: now, folds: make(map[string]string), g: &Grants{
 		file: f, kinds: k, index: make(map[string]*serviceIndex), byHost: make(map[Endpoint]string), web: &node{},
 		guard: sync.OnceValue(newGuard),
 	}}
-	before := len(r.errs)
-	services, lines := f.merge(r, k)
 	lines = append(lines, f.paths()...)
 	c.services(services)
 	if len(lines) > MaxLines {

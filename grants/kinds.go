@@ -1,6 +1,10 @@
 package grants
 
-import "ambit"
+import (
+	"slices"
+
+	"ambit"
+)
 
 // Kinds is what is known of the kinds of service, given in by the caller so
 // that this package knows no service by itself. The zero value knows none.
@@ -21,6 +25,9 @@ type Kind struct {
 	Hosts      []string // when the file names none; the first is the one of path patterns
 	Port       int      // when the file names none; 0 means the scheme's
 	Operations []Operation
+	// Load gives the operations when Operations is nil. Compile calls it once,
+	// and only for kinds that the file uses.
+	Load func() []Operation
 	// Resource is the kind of resource that a plain pattern names, such as
 	// "repo". A pattern that starts with "/" always names a path of the first
 	// host, unless Resource is "tcp".
@@ -132,6 +139,21 @@ func (k Kinds) names() []string {
 		}
 	}
 	return out
+}
+
+// loaded returns k with the operations of the kinds that are used.
+func (k Kinds) loaded(services []*Service) Kinds {
+	used := map[string]bool{"web": true, "files": true, "tcp": true}
+	for _, s := range services {
+		used[s.Kind.Value] = true
+	}
+	k.List = slices.Clone(k.List)
+	for i := range k.List {
+		if kind := &k.List[i]; kind.Operations == nil && kind.Load != nil && used[kind.Name] {
+			kind.Operations = kind.Load()
+		}
+	}
+	return k
 }
 
 // hosts returns a service's hosts, or those of its kind.

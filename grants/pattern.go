@@ -1,7 +1,6 @@
 package grants
 
 import (
-	"net/url"
 	"strings"
 
 	"ambit"
@@ -119,7 +118,7 @@ func parsePath(s string) (p pattern, why string) {
 	}
 	segs, tail, why := parseSegments(rest)
 	for _, seg := range segs {
-		if d, err := url.PathUnescape(seg); err == nil && d != seg {
+		if d, ok := decodeOnce(seg); ok && d != seg {
 			return p, "is percent-encoded: write " + quote(d) + " for " + quote(seg)
 		}
 	}
