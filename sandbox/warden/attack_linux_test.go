@@ -19,7 +19,12 @@ func attacks() map[string]attack {
 		"make":   attackMake,
 		"moves":  attackMoves,
 		"deputy": attackDeputy,
-		"bench":  attackBench,
+		"flip":   attackFlip,
+		"swap":   attackSwap,
+		"hidden": attackHidden, "dying": attackDying, "threads": attackThreads, "interrupted": attackInterrupted,
+		"noroom": attackNoRoom, "pipes": attackPipes, "long": attackLong, "memory": attackMemory, "doors": attackDoors,
+		"sockets": attackSockets,
+		"bench":   attackBench,
 	}
 }
 

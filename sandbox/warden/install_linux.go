@@ -47,18 +47,30 @@ func ReceiveListener(sock int) (int, error) {
 	for err == unix.EINTR {
 		n, oobn, _, _, err = unix.Recvmsg(sock, data[:], oob, unix.MSG_CMSG_CLOEXEC)
 	}
-	if err != nil || n != 1 || data[0] != 'W' {
-		return -1, fmt.Errorf("cannot receive the warden's listener: %d bytes came (%w)", n, err)
+	if err != nil {
+		return -1, fmt.Errorf("cannot receive the warden's listener: %w", err)
 	}
-	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(msgs) != 1 {
-		return -1, fmt.Errorf("cannot receive the warden's listener: no descriptor came (%w)", err)
-	}
-	fds, err := unix.ParseUnixRights(&msgs[0])
-	if err != nil || len(fds) != 1 {
-		return -1, fmt.Errorf("cannot receive the warden's listener: %d descriptors came (%w)", len(fds), err)
+	fds := descriptors(oob[:oobn])
+	if n != 1 || data[0] != 'W' || len(fds) != 1 {
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+		return -1, errors.New("cannot receive the warden's listener: the agent's side ended or sent something else")
 	}
 	return fds[0], nil
+}
+
+// descriptors returns what came with a message.
+func descriptors(oob []byte) []int {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(msgs) != 1 {
+		return nil
+	}
+	fds, err := unix.ParseUnixRights(&msgs[0])
+	if err != nil {
+		return nil
+	}
+	return fds
 }
 
 // Prove tries to make one of each kind of file in each root and returns nil

@@ -43,8 +43,8 @@ type tree struct {
 	mount uint64
 }
 
-// New takes over the listener and compiles the rules. It refuses rules that it
-// cannot keep: no tree, a Root that is no mount point, a Mount that is none or
+// New compiles the rules for a listener, which stays the caller's when there is
+// an error. It refuses rules that it cannot keep: no tree, a Root that is no mount point, a Mount that is none or
 // that is writable, a name that is no name. It must run in the sandbox's view
 // of files and processes.
 func New(listener int, r Rules) (*Warden, error) {
@@ -53,25 +53,41 @@ func New(listener int, r Rules) (*Warden, error) {
 	}
 	w := &Warden{listener: listener, trees: map[uint64]*tree{}, sealed: map[uint64]bool{},
 		denied: make(chan string, 16), tell: r.Denied}
+	errs := []error{w.open()}
+	for _, t := range r.Trees {
+		errs = append(errs, w.take(t))
+	}
+	if err := errors.Join(errs...); err != nil {
+		w.close()
+		return nil, err
+	}
+	w.fast = syncWake(listener)
+	return w, nil
+}
+
+// open the places from which everything is reached.
+func (w *Warden) open() error {
+	w.slash, w.proc, w.ownFDs = -1, -1, -1
 	for _, d := range []struct {
 		to   *int
 		path string
 	}{{&w.slash, "/"}, {&w.proc, "/proc"}, {&w.ownFDs, "/proc/self/fd"}} {
 		fd, err := unix.Open(d.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return nil, fmt.Errorf("cannot guard the workspace: cannot open %s: %w", d.path, err)
+			return fmt.Errorf("cannot guard the workspace: cannot open %s: %w", d.path, err)
 		}
 		*d.to = fd
 	}
-	var errs []error
-	for _, t := range r.Trees {
-		errs = append(errs, w.take(t))
+	return nil
+}
+
+// close gives back what open took.
+func (w *Warden) close() {
+	for _, fd := range []int{w.slash, w.proc, w.ownFDs} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	w.fast = syncWake(listener)
-	return w, nil
 }
 
 // take in one tree.
