@@ -187,20 +187,24 @@ func TestTaskThatIsOverAsksAndUsesNothing(t *testing.T) {
 func TestTaskRevokedBetweenYesAndUse(t *testing.T) {
 	in(t, func(t *testing.T, r *room) {
 		q := ask(t, 1)
-		done := make(chan Answer)
+		done := make(chan error)
 		go func() {
-			a, _ := r.Ask(t.Context(), q, time.Minute)
-			done <- a
+			a, err := r.Ask(t.Context(), q, time.Minute)
+			if a.Approved {
+				t.Error("used by a task that was revoked")
+			}
+			done <- err
 		}()
 		synctest.Wait()
+		r.store.moved = func(m row.QuestionMove) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.over[task] = m.To == row.QuestionApproved
+		}
 		it := r.List()[0]
 		r.approve(it.Ticket, q)
-		r.mu.Lock() // before the waiting call can run, or after: never both yes and revoked
-		r.over[task] = true
-		r.mu.Unlock()
-		a := <-done
-		if s := r.store.state(it.Ticket); a.Approved != (s == row.QuestionSpent) {
-			t.Errorf("answer %v, store %s", a.Approved, s)
+		if err := <-done; err == nil || r.store.state(it.Ticket) != row.QuestionApproved {
+			t.Errorf("%v, the store says %s", err, r.store.state(it.Ticket))
 		}
 	})
 }

@@ -22,6 +22,8 @@ type memory struct {
 	// lost makes the next move happen and then say that it failed, as a store
 	// does that dies between the commit and the answer.
 	lost bool
+	// moved is called after a move, before its caller hears of it.
+	moved func(row.QuestionMove)
 }
 
 func (m *memory) AddQuestion(_ context.Context, q row.Question) error {
@@ -46,6 +48,9 @@ func (m *memory) MoveQuestion(_ context.Context, v row.QuestionMove) error {
 	}
 	q.State, q.By, q.Why = v.To, orElse(v.By, q.By), orElse(v.Why, q.Why)
 	m.rows[v.Ticket] = q
+	if m.moved != nil {
+		m.moved(v)
+	}
 	if m.lost {
 		m.lost = false
 		return errors.New("the connection was lost")
@@ -78,6 +83,7 @@ type room struct {
 	store  *memory
 	mu     sync.Mutex
 	over   map[ambit.TaskID]bool
+	ahead  time.Duration // of the house's clock before the timers'
 	alerts []Alert
 }
 
@@ -99,10 +105,16 @@ func (r *room) open() {
 		r.Close()
 	}
 	var err error
-	r.Desk, err = Open(r.t.Context(), Config{Store: r.store, Now: time.Now, Live: r.live, Alert: func(a Alert) { r.alerts = append(r.alerts, a) }})
+	r.Desk, err = Open(r.t.Context(), Config{Store: r.store, Now: r.now, Live: r.live, Alert: func(a Alert) { r.alerts = append(r.alerts, a) }})
 	if err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+func (r *room) now() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Add(r.ahead)
 }
 
 func (r *room) live(id ambit.TaskID) error {
@@ -223,6 +235,28 @@ func TestNobodyAnswersIsNo(t *testing.T) {
 		}
 		if err := r.Approve(t.Context(), ticket, "ada", ask(t, 2).Digest.String()); !errors.Is(err, ErrNotOpen) {
 			t.Errorf("approved late: %v", err)
+		}
+	})
+}
+
+// After a machine slept, timers are late and the clock is right.
+func TestClockRunsAheadOfTheTimers(t *testing.T) {
+	in(t, func(t *testing.T, r *room) {
+		open, yes := ask(t, 1), ask(t, 2)
+		t1, t2 := r.pending(open), r.pending(yes)
+		r.approve(t2, yes)
+		r.mu.Lock()
+		r.ahead = DefaultLife
+		r.mu.Unlock()
+		if l := r.List(); len(l) != 0 {
+			t.Errorf("still open: %v", l)
+		}
+		if err := r.Approve(t.Context(), t1, "ada", open.Digest.String()); !errors.Is(err, ErrNotOpen) {
+			t.Errorf("approved late: %v", err)
+		}
+		r.want("used late", false, yes)
+		if again := r.pending(open); again == t1 {
+			t.Error("asked under a ticket whose time is over")
 		}
 	})
 }
