@@ -27,7 +27,9 @@ type checker struct {
 	later      func(id int64) bool // whether a record stands further on; for naming a fault only
 
 	onRecord   func(r *Record) // every record in order; nil when only the bytes matter
-	signatures bool            // check each signature, not only the newest
+	onRaw      func(r *Record, raw []byte)
+	nodes      wanted // nodes of the tree to keep on the way
+	signatures bool   // check each signature, not only the newest
 	unchecked  []sealed
 }
 
@@ -154,6 +156,9 @@ func (c *checker) batch(x *batch) *Fault {
 	}
 	e := c.edge.clone()
 	for i := range s.leaves {
+		if len(c.nodes) > 0 {
+			c.nodes.note(&e, s.leaves[i])
+		}
 		e.add(s.leaves[i])
 		if _, want := c.roots[e.size]; want {
 			c.roots[e.size] = e.root()
@@ -194,6 +199,9 @@ func (c *checker) record(id int64, s span) *Fault {
 		return c.at(Invalid, id, s.off, "the record calls itself %v", r.ID)
 	}
 	c.onRecord(&r)
+	if c.onRaw != nil {
+		c.onRaw(&r, s.payload)
+	}
 	return nil
 }
 

@@ -137,7 +137,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 		m, a := newMemFS(), &acked{ids: map[ambit.RecordID]string{}}
 		m.failAt, m.short = at, at%3*700
 		_ = story(m, k, a)
-		for fate := range uint64(6) {
+		for fate := range uint64(3) {
 			what := fmt.Sprintf("step %d, fate %d", at, fate)
 			after := m.crash(rand.New(rand.NewPCG(uint64(at), fate)))
 			holds(t, what, after, k, a)

@@ -83,6 +83,9 @@ type cursor struct {
 	off  int
 	size int64 // records passed
 	held []Record
+
+	buf   []byte
+	ahead []byte // the part of buf that begins at off
 }
 
 func (c *cursor) close() {
@@ -157,21 +160,27 @@ type peeked struct {
 	rest []seal
 }
 
-// peek reads at the cursor, a little first and more only when there is more.
+// peek looks for the next batch in what was read before, and then in the file:
+// a little first and more only when there is more.
 func (c *cursor) peek() (peeked, error) {
+	if x := nextBatch(c.ahead, 0); x.err == nil {
+		return peeked{batch: x}, nil
+	}
 	for n := 64 << 10; ; n *= 4 {
-		b := make([]byte, n)
-		got, err := c.file.ReadAt(b, int64(c.off))
+		if cap(c.buf) < n {
+			c.buf = make([]byte, n)
+		}
+		got, err := c.file.ReadAt(c.buf[:n], int64(c.off))
 		if err != nil && !errors.Is(err, io.EOF) {
 			return peeked{}, err
 		}
-		whole := got < n
-		x := peeked{batch: nextBatch(b[:got], 0)}
+		c.ahead = c.buf[:got]
+		x := peeked{batch: nextBatch(c.ahead, 0)}
 		switch {
-		case x.err == nil, errors.Is(x.err, errEnd) && len(x.recs) == 0 && x.at+frameHeader <= got:
+		case x.err == nil, errors.Is(x.err, errEnd) && len(x.recs) == 0 && allZero(c.ahead):
 			return x, nil
-		case whole || n > maxWrite:
-			for _, s := range sealsAfter(b[:got], x.at) {
+		case got < n || n > maxWrite:
+			for _, s := range sealsAfter(c.ahead, x.at) {
 				if s.start() > c.size {
 					x.rest = append(x.rest, s)
 				}
@@ -194,6 +203,7 @@ func (c *cursor) hold(x *peeked) error {
 	}
 	c.size += int64(len(x.recs))
 	c.off += x.at
+	c.ahead = c.ahead[x.at:]
 	return nil
 }
 
@@ -208,7 +218,7 @@ func (c *cursor) enter(seq int) (bool, error) {
 		return c.raced(h.edge.size)
 	}
 	c.close()
-	c.file, c.seq, c.off, c.size = f, seq, off, h.edge.size
+	c.file, c.seq, c.off, c.size, c.ahead = f, seq, off, h.edge.size, nil
 	return true, nil
 }
 

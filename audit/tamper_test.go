@@ -168,9 +168,16 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	recs := recordsOf(good["000001.seg"])
+	frames := framesOf(good["000001.seg"])
+	end := frames[len(frames)-1].end
 	m, v := good.mem(), verifier(t, k)
 	for name, b := range good {
 		for i := range b {
+			// Of the zeros behind the end every byte is treated alike: the first,
+			// the last and some between stand for all.
+			if n := len(b); n == MinSegment && i > end+64 && i < n-64 && i%61 != 0 {
+				continue
+			}
 			bit := byte(1) << (i % 8)
 			m.names["log/"+name].now[i] ^= bit
 			_, err := verifyOnce("log", v, VerifyOptions{fs: m})
