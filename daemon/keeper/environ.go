@@ -1,10 +1,14 @@
 package keeper
 
 import (
-	"bytes"
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"ambit/sandbox"
 )
 
 // Places inside the sandbox.
@@ -66,27 +70,36 @@ var systemBundles = [...]string{
 	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
 }
 
-// bundles is what the sandbox trusts: the machine's roots, for what passes
-// through untouched, and the task's own authority; at a place of Ambit's and
-// wherever this machine's tools look.
-func bundles(task []byte) map[string][]byte {
-	out := map[string][]byte{}
-	all := task
+// bundle writes what the sandbox trusts into the task's folder: the machine's
+// roots, for what passes through untouched, and the task's own authority. It
+// is shown at a place of Ambit's and wherever this machine's tools look. The
+// kernel copies the roots; they never pass through this process.
+func bundle(folder string, task []byte) ([]sandbox.File, error) {
+	name := filepath.Join(folder, "ca-bundle.pem")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the task's roots: %w", err)
+	}
+	defer f.Close()
+	files := []sandbox.File{{Path: name, At: insideBundle, Access: sandbox.ReadOnly}}
 	for _, p := range systemBundles {
-		b, err := os.ReadFile(p)
+		b, err := os.Open(p)
 		if err != nil {
 			continue
 		}
-		if len(out) == 0 {
-			all = append(bytes.TrimRight(b, "\n"), append([]byte("\n"), task...)...)
+		if len(files) == 1 {
+			_, err = io.Copy(f, b)
 		}
-		out[p] = nil
+		b.Close()
+		if err != nil {
+			return nil, fmt.Errorf("cannot write the task's roots: %w", err)
+		}
+		files = append(files, sandbox.File{Path: name, At: p, Access: sandbox.ReadOnly})
 	}
-	out[insideBundle] = nil
-	for p := range out {
-		out[p] = all
+	if _, err := f.Write(append([]byte("\n"), task...)); err != nil {
+		return nil, fmt.Errorf("cannot write the task's roots: %w", err)
 	}
-	return out
+	return files, f.Close()
 }
 
 // hostsFile is /etc/hosts inside.

@@ -68,8 +68,8 @@ func (k *keeper) writable() (out []string) {
 	return out
 }
 
-// spec is the sandbox of the task.
-func (k *keeper) spec(scratch string) (sandbox.Spec, error) {
+// spec is the sandbox of the task, whose own folder is given.
+func (k *keeper) spec(folder string) (sandbox.Spec, error) {
 	f := k.o.Grants.File()
 	host := hostnameFor(f.Agent.Value)
 	for _, s := range k.plan.secrets {
@@ -88,12 +88,16 @@ func (k *keeper) spec(scratch string) (sandbox.Spec, error) {
 	if under(k.o.Dir, dir) {
 		dir = k.o.Dir
 	}
-	data := bundles(k.ca.Bundle())
-	data["/etc/hosts"], data["/etc/resolv.conf"] = hostsFile(host), []byte(resolvConf)
+	roots, err := bundle(folder, k.ca.Bundle())
+	if err != nil {
+		return sandbox.Spec{}, err
+	}
 	return sandbox.Spec{
-		Argv: k.argv(), Dir: dir, Env: k.plan.env.list(), Hostname: host, Files: k.plan.files, Home: home, HomeAt: insideHome,
-		Protect: protect(k.o.Grants), Data: data,
-		TCPPorts: k.plan.ports, Socket: insideSocket, Self: insideSelf, Scratch: scratch,
+		Argv: k.argv(), Dir: dir, Env: k.plan.env.list(), Hostname: host, Files: append(roots, k.plan.files...), Home: home, HomeAt: insideHome,
+		Protect: protect(k.o.Grants), Data: map[string][]byte{
+			"/etc/hosts": hostsFile(host), "/etc/resolv.conf": []byte(resolvConf),
+		},
+		TCPPorts: k.plan.ports, Socket: insideSocket, Self: insideSelf, Scratch: filepath.Join(folder, "scratch"),
 		Limits: sandbox.Limits{
 			Memory: f.Sandbox.Memory, Processes: int64(f.Sandbox.Processes), CPUs: float64(f.Sandbox.CPU) / 1000, OpenFiles: int64(f.Sandbox.OpenFiles),
 			DemandMemory: f.Sandbox.Memory > 0, DemandProcesses: f.Sandbox.Processes > 0, DemandCPUs: f.Sandbox.CPU > 0,

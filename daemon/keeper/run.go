@@ -126,8 +126,8 @@ func (k *keeper) enrol(ctx context.Context) error {
 
 // run builds the walls, opens the gate and lets the command run.
 func (k *keeper) run(ctx context.Context) (sandbox.Status, error) {
-	scratch := filepath.Join(k.o.Home.Tasks(), string(k.task.Task))
-	if err := os.Mkdir(scratch, 0o700); err != nil {
+	dir := filepath.Join(k.o.Home.Tasks(), string(k.task.Task))
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(filepath.Join(dir, "scratch"), 0o700)); err != nil {
 		return sandbox.Status{}, fmt.Errorf("cannot make the task's folder: %w", err)
 	}
 	var err error
@@ -135,7 +135,7 @@ func (k *keeper) run(ctx context.Context) (sandbox.Status, error) {
 		return sandbox.Status{}, err
 	}
 	roots := systemRoots(k.plan.routes)
-	spec, err := k.spec(scratch)
+	spec, err := k.spec(dir)
 	if err != nil {
 		return sandbox.Status{}, err
 	}
