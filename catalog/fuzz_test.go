@@ -165,3 +165,15 @@ func BenchmarkClassify(b *testing.B) {
 		})
 	}
 }
+
+// The tables are read when a task starts: that must not be felt.
+func BenchmarkReadTables(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, data := range []string{githubData, anthropicData, openAIData} {
+			if _, err := parseTable(data); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -86,7 +86,7 @@ func (r *Request) githubServer() ([]Call, error) {
 // githubRoot says whether a first segment belongs to the REST API.
 func githubRoot(s string) bool {
 	for _, method := range []string{"GET", "POST"} {
-		if root := githubTable().roots[method]; root != nil && root.lits[strings.ToLower(s)] != nil {
+		if root := githubTable().roots[method]; root != nil && root.literal(strings.ToLower(s)) != nil {
 			return true
 		}
 	}

@@ -15,7 +15,7 @@ import (
 const (
 	maxGraphQLTokens = 20_000
 	maxGraphQLBatch  = 32
-	maxGraphQLFields = 64 // of a mutation's root
+	maxGraphQLFields = 32 // of a mutation's root
 )
 
 // graphRules say what GraphQL operations are at one service.

@@ -19,11 +19,26 @@ type table struct {
 	ops   []Operation
 }
 
+// node is one step of a path. Its literals are few, so that a list does.
 type node struct {
-	lits map[string]*node
+	lits []literal
 	name *node
 	rest *entry
 	end  *entry
+}
+
+type literal struct {
+	seg string
+	to  *node
+}
+
+func (n *node) literal(seg string) *node {
+	for i := range n.lits {
+		if n.lits[i].seg == seg {
+			return n.lits[i].to
+		}
+	}
+	return nil
 }
 
 type entry struct {
@@ -47,12 +62,17 @@ func parseTable(data string) (*table, error) {
 	n := 0
 	for line := range strings.Lines(data) {
 		n++
-		f := strings.Fields(line)
-		if len(f) == 0 || strings.HasPrefix(f[0], "#") {
+		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		if len(f) < 5 {
-			return nil, fmt.Errorf("cannot read table: line %d has %d columns, not 5", n, len(f))
+		var f [4]string
+		rest := line
+		for i := range f {
+			f[i], rest = cutColumn(rest)
+		}
+		summary := strings.TrimSpace(rest)
+		if summary == "" {
+			return nil, fmt.Errorf("cannot read table: line %d has no summary", n)
 		}
 		e := &entry{op: f[2]}
 		if err := e.effect.UnmarshalText([]byte(f[3])); err != nil || e.effect == ambit.EffectUnknown {
@@ -62,7 +82,7 @@ func parseTable(data string) (*table, error) {
 			return nil, fmt.Errorf("cannot read table: line %d: %s is also %s", n, e.op, old)
 		} else if !ok {
 			effects[e.op] = e.effect
-			t.ops = append(t.ops, Operation{e.op, e.effect, strings.Join(f[4:], " ")})
+			t.ops = append(t.ops, Operation{e.op, e.effect, summary})
 		}
 		if err := t.add(f[0], f[1], e); err != nil {
 			return nil, fmt.Errorf("cannot read table: line %d: %w", n, err)
@@ -71,25 +91,33 @@ func parseTable(data string) (*table, error) {
 	return t, nil
 }
 
+// cutColumn takes the first word off a line.
+func cutColumn(line string) (word, rest string) {
+	word, rest, _ = strings.Cut(strings.TrimLeft(line, " "), " ")
+	return word, rest
+}
+
 func (t *table) add(method, path string, e *entry) error {
 	at := t.roots[method]
 	if at == nil {
 		at = &node{}
 		t.roots[method] = at
 	}
-	segs := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	for i, s := range segs {
-		if strings.HasSuffix(s, "...}") {
-			if i != len(segs)-1 || at.rest != nil {
-				return fmt.Errorf("%s is not the end, or is there twice", s)
+	path = strings.TrimPrefix(path, "/")
+	for more := true; more; {
+		var seg string
+		seg, path, more = strings.Cut(path, "/")
+		if strings.HasSuffix(seg, "...}") {
+			if more || at.rest != nil {
+				return fmt.Errorf("%s is not the end, or is there twice", seg)
 			}
 			at.rest = e
 			return nil
 		}
-		at = at.child(s)
+		at = at.child(seg)
 	}
 	if at.end != nil {
-		return fmt.Errorf("%s %s is there twice", method, path)
+		return fmt.Errorf("the path is there twice for %s", method)
 	}
 	at.end = e
 	return nil
@@ -102,13 +130,12 @@ func (n *node) child(seg string) *node {
 		}
 		return n.name
 	}
-	if n.lits == nil {
-		n.lits = make(map[string]*node)
+	to := n.literal(seg)
+	if to == nil {
+		to = &node{}
+		n.lits = append(n.lits, literal{seg, to})
 	}
-	if n.lits[seg] == nil {
-		n.lits[seg] = &node{}
-	}
-	return n.lits[seg]
+	return to
 }
 
 // find returns the entry of a method and path, nil when there is none. A HEAD
@@ -130,7 +157,7 @@ func (n *node) find(segs []string) *entry {
 	if len(segs) == 0 {
 		return n.end
 	}
-	if l := n.lits[segs[0]]; l != nil {
+	if l := n.literal(segs[0]); l != nil {
 		if e := l.find(segs[1:]); e != nil {
 			return e
 		}
