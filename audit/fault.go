@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"ambit"
@@ -38,16 +39,28 @@ func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // Fault is the first thing that is wrong with a log.
 type Fault struct {
-	Kind    Kind           `json:"kind"`
-	Record  ambit.RecordID `json:"record"`            // the first record that cannot be trusted
-	Through ambit.RecordID `json:"through,omitempty"` // the last one that the same finding is about, when more than one
-	Segment int            `json:"segment,omitempty"`
-	Offset  int            `json:"offset,omitempty"` // in the segment, in bytes
-	Why     string         `json:"why"`
+	Kind    Kind
+	Record  ambit.RecordID // the first record that cannot be trusted
+	Through ambit.RecordID // the last one that the same finding is about, when more than one
+	Segment int
+	Offset  int // in the segment, in bytes
+	Why     string
 
 	cut  bool // the bytes stop in the middle of a frame
 	tail bool // nothing that was ever acknowledged follows
 	from int  // where the batch begins that the fault is in
+}
+
+// MarshalJSON writes kind, record, through, segment, offset and why.
+func (f *Fault) MarshalJSON() ([]byte, error) {
+	m := map[string]any{"kind": f.Kind.String(), "record": f.Record.String(), "why": f.Why}
+	if f.Through > f.Record {
+		m["through"] = f.Through.String()
+	}
+	if f.Segment > 0 {
+		m["segment"], m["offset"] = f.Segment, f.Offset
+	}
+	return json.Marshal(m)
 }
 
 // Error names the kind, the record, the place and the reason.

@@ -20,11 +20,16 @@ import (
 // Recovery says what Open dropped: an unfinished write of a crash, which was
 // never acknowledged.
 type Recovery struct {
-	After   ambit.RecordID `json:"after"` // the last record that is whole
-	Segment int            `json:"segment"`
-	Offset  int            `json:"offset"` // in bytes
-	Bytes   int            `json:"bytes"`
-	Why     string         `json:"why"`
+	After   ambit.RecordID // the last record that is whole
+	Segment int
+	Offset  int // in bytes
+	Bytes   int
+	Why     string
+}
+
+// MarshalJSON writes the data of a record of type LogRecovered.
+func (r Recovery) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{"after": r.After.String(), "segment": r.Segment, "offset": r.Offset, "bytes": r.Bytes, "why": r.Why})
 }
 
 // Create makes a new, empty log in dir, which must not hold one, and opens it.

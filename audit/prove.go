@@ -16,8 +16,7 @@ import (
 // Inclusion proves to whoever holds the public key that one record is in the
 // log, without the rest of the log.
 type Inclusion struct {
-	Record     json.RawMessage  `json:"record"`     // canonical
-	ID         ambit.RecordID   `json:"id"`         // its leaf is number ID-1
+	Record     json.RawMessage  `json:"record"`     // canonical; its leaf has the number of its id less one
 	Hashes     tlog.RecordProof `json:"hashes"`     // RFC 6962 section 2.1.1
 	Checkpoint string           `json:"checkpoint"` // the signed note that it leads to
 }
@@ -36,7 +35,7 @@ const MaxProof = 256 << 10
 // Prove makes the proof that a record is in the log of the file checkpoint. It
 // reads the log once and fails when the log does not verify up to there.
 func Prove(dir, publicKey string, id ambit.RecordID) (Inclusion, error) {
-	p := Inclusion{ID: id}
+	var p Inclusion
 	h, cp, err := hashesFor(dir, publicKey, func(cp Checkpoint, r tlog.HashReader) error {
 		if id == 0 || int64(id) > cp.Size {
 			return fmt.Errorf("%v is not among the %d records of the newest checkpoint", id, cp.Size)
@@ -98,10 +97,10 @@ func (p *Inclusion) Check(publicKey string) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	if r.ID != p.ID || p.ID == 0 || int64(p.ID) > cp.Size {
-		return Record{}, fmt.Errorf("cannot trust proof: it is about %v and holds %v", p.ID, r.ID)
+	if int64(r.ID) < 1 || int64(r.ID) > cp.Size {
+		return Record{}, fmt.Errorf("cannot trust proof: %v is not among the %d records of its checkpoint", r.ID, cp.Size)
 	}
-	if err := tlog.CheckRecord(p.Hashes, cp.Size, cp.Root, int64(p.ID)-1, tlog.RecordHash(p.Record)); err != nil {
+	if err := tlog.CheckRecord(p.Hashes, cp.Size, cp.Root, int64(r.ID)-1, tlog.RecordHash(p.Record)); err != nil {
 		return Record{}, fmt.Errorf("cannot trust proof: the record is not in that log: %w", err)
 	}
 	return r, nil
