@@ -116,6 +116,10 @@ func (c *compiler) credential(s *Service, k Kind) {
 
 // claim makes sure that one host and port belongs to one service.
 func (c *compiler) claim(s Service) {
+	if s.Port == 53 {
+		// The walls answer names there: a service would be taken for a resolver.
+		c.service(&s, s.PortPos, "name another port", "port 53 is the resolver's inside the walls")
+	}
 	for _, h := range s.Hosts {
 		at := Endpoint{h.Value, s.Port}
 		if other, taken := c.g.byHost[at]; taken {

@@ -65,8 +65,12 @@ type reporter struct {
 	errs Errors
 }
 
+// full says whether there are as many errors as are reported at once: what
+// follows need not be looked at.
+func (r *reporter) full() bool { return len(r.errs) >= MaxErrors }
+
 func (r *reporter) add(p Pos, fix, format string, args ...any) {
-	if len(r.errs) < MaxErrors {
+	if !r.full() {
 		r.errs = append(r.errs, Error{r.file, p.Line, p.Column, fmt.Sprintf(format, args...), fix})
 	}
 }

@@ -1,10 +1,6 @@
 package grants
 
-import (
-	"fmt"
-
-	"ambit"
-)
+import "ambit"
 
 // expectations runs what the file expects of itself. Time windows count as
 // open, exceptions as not yet ended and limits as unused, so that a file loads
@@ -35,7 +31,7 @@ func (g *Grants) strictest(actions []ambit.Action, f Facts) (ambit.Decision, int
 		}
 	}
 	if at < 0 {
-		return ambit.Decision{By: ByBroken, Why: fmt.Sprint("there is no action")}, 0
+		return ambit.Decision{By: ByBroken, Why: "there is no action"}, 0
 	}
 	return worst, at
 }

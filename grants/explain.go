@@ -11,9 +11,9 @@ import (
 type Explanation struct {
 	Action   ambit.Action   `json:"action"`
 	Decision ambit.Decision `json:"decision"`
-	Lines    []Match        `json:"lines"`            // all that match, in file order
-	Nearest  []Near         `json:"nearest"`          // those that almost do, when the action is not allowed
-	Remedy   string         `json:"remedy,omitempty"` // the smallest change that would allow it
+	Lines    []Match        `json:"lines,omitempty"`   // all that match, in file order
+	Nearest  []Near         `json:"nearest,omitempty"` // those that almost do, when the action is not allowed
+	Remedy   string         `json:"remedy,omitempty"`  // the smallest change that would allow it
 }
 
 // Match is a line that matches an action.

@@ -195,13 +195,14 @@ func (k Kinds) classify(r Request) ([]Call, error) {
 	return []Call{c}, nil
 }
 
-// operation finds the operation that a line means: its whole name, or its name
-// within the kind. A wildcard stands at the end, after a dot, or alone.
+// operation finds the operation that a line means: its whole name, its name
+// within the kind, or a method of http. A wildcard stands at the end, after a
+// dot, or alone.
 func (k Kind) operation(s string) (full string, ok bool) {
 	if s == "*" {
 		return s, true
 	}
-	for _, name := range []string{s, k.Name + "." + s} {
+	for _, name := range []string{s, k.Name + "." + s, "http." + s} {
 		for _, o := range k.Operations {
 			if o.Name == name || covers(name, o.Name) {
 				return name, true

@@ -36,6 +36,9 @@ func (w *walker) document(src []byte) *yaml.Node {
 		w.add(Pos{}, "save it as UTF-8", "the file is not UTF-8")
 		return nil
 	}
+	if !w.honest(string(src)) {
+		return nil
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var doc, more yaml.Node
 	if err := dec.Decode(&doc); err != nil {
@@ -57,6 +60,26 @@ func (w *walker) document(src []byte) *yaml.Node {
 		return nil
 	}
 	return root
+}
+
+// honest refuses letters by which a file shows other lines than it has: YAML
+// 1.1 breaks lines at some that editors do not show as breaks, so that a comment
+// could hide a grant, and others turn the order of letters around.
+func (w *walker) honest(src string) bool {
+	at := Pos{1, 1}
+	for i, r := range src {
+		bad := unicode.Is(unicode.Bidi_Control, r) || r == 0x85 || r == 0x2028 || r == 0x2029 || (r < ' ' && r != '\n' && r != '\t' && r != '\r')
+		if r == '\r' && !strings.HasPrefix(src[i:], "\r\n") {
+			bad = true
+		}
+		if bad {
+			w.add(at, "remove it", "the character U+%04X makes the file look other than it is", r)
+		}
+		if at.Column++; r == '\n' {
+			at = Pos{at.Line + 1, 1}
+		}
+	}
+	return len(w.errs) == 0
 }
 
 // syntax reports the YAML library's own error with its line.
@@ -138,7 +161,7 @@ func (w *walker) entries(n *yaml.Node, what string) []entry {
 	}
 	var out []entry
 	seen := make(map[string]Pos)
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && !w.full(); i += 2 {
 		k := n.Content[i]
 		if k.Value == "<<" && k.ShortTag() == "!!merge" {
 			w.add(nodePos(k), "write the keys out", "a merge key (<<) is not allowed")
@@ -162,6 +185,9 @@ func (w *walker) entries(n *yaml.Node, what string) []entry {
 func (w *walker) fields(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
 	out := make(map[string]*yaml.Node)
 	for _, e := range w.entries(n, what) {
+		if w.full() {
+			break
+		}
 		if !slices.Contains(known, e.key.Value) {
 			w.add(e.key.Pos, didYouMean(e.key.Value, known), "%s has no key %s", what, show(e.key.Value))
 			continue
@@ -241,6 +267,9 @@ func (w *walker) texts(n *yaml.Node, what string) []Text {
 	var out []Text
 	seen := make(map[string]bool)
 	for _, c := range n.Content {
+		if w.full() {
+			break
+		}
 		t, ok := w.text(c, what)
 		switch {
 		case !ok:
@@ -297,9 +326,11 @@ func (w *walker) number(n *yaml.Node, what string) (float64, bool) {
 
 // boolean returns true or false, written so.
 func (w *walker) boolean(n *yaml.Node, what string) bool {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || (n.Value != "true" && n.Value != "false") {
+	switch {
+	case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool":
 		w.wrong(n, what, "true or false")
-		return false
+	case n.Value != "true" && n.Value != "false":
+		w.add(nodePos(n), "write it in small letters", "%s must be true or false", what)
 	}
 	return n.Value == "true"
 }

@@ -21,6 +21,9 @@ func laterKeys() []string { return []string{"rows", "bytes", "amount", "environm
 func (w *walker) lines(n *yaml.Node, sec Section, services []string) []*Line {
 	var out []*Line
 	for _, item := range w.items(n, sec.String()) {
+		if w.full() {
+			break
+		}
 		if item.Kind != yaml.MappingNode {
 			w.wrong(item, "a line of "+sec.String(), "a map, such as web: [docs.python.org]")
 			continue
@@ -74,6 +77,9 @@ func (w *walker) pick(l *Line, keys []entry, services []string) (entry, bool) {
 		return entry{}, false
 	}
 	for _, e := range rest {
+		if w.full() {
+			break
+		}
 		w.add(e.key.Pos, didYouMean(e.key.Value, slices.Concat(lineKeys(), services)), "a line has no key %s", show(e.key.Value))
 	}
 	switch {

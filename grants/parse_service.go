@@ -46,6 +46,7 @@ func (w *walker) service(e entry) *Service {
 	m := make(map[string]*yaml.Node)
 	for _, f := range w.entries(e.val, "a service") {
 		switch {
+		case w.full():
 		case slices.Contains(serviceKeys(), f.key.Value):
 			m[f.key.Value] = f.val
 		case f.key.Value == "key" || secretName(strings.ReplaceAll(f.key.Value, "-", "_")):

@@ -129,8 +129,8 @@ func parsePath(s string) (p pattern, why string) {
 // parseWeb reads "docs.python.org", "host:8443/path/**" or "*.example.org".
 // A host alone stands for all that it serves over https.
 func parseWeb(s string) (p pattern, why string) {
-	if _, rest, ok := strings.Cut(s, "://"); ok {
-		return p, "has a scheme: web is always https; write " + quote(rest)
+	if strings.Contains(s, "://") {
+		return p, "has a scheme: web is always https, and the host stands alone"
 	}
 	authority, path, narrowed := strings.Cut(s, "/")
 	host, port, hasPort := strings.Cut(authority, ":")

@@ -50,54 +50,91 @@ type Near struct {
 	Why string `json:"why"` // what it lacks
 }
 
-// nearest returns the two lines that come nearest, the nearest first.
-func (g *Grants) nearest(a *ambit.Action, f Facts) []Near {
-	type scored struct {
-		n     Near
-		score int
-	}
-	var all []scored
+// nearest returns the two lines that come nearest, the nearest first. All lines
+// of the service are looked at, so that words are made for those two only.
+func (g *Grants) nearest(a *ambit.Action, f Facts) (out []Near) {
+	type scored struct{ rule, score int }
+	var best []scored
 	for i, r := range g.rules {
 		if r.service != a.Service {
 			continue
 		}
-		if why, score := g.lacks(i, r, a, f); why != "" {
-			all = append(all, scored{Near{r.by, why}, score})
+		if what, score := g.lacks(i, a, &f); what != nothing {
+			best = append(best, scored{i, score})
+			slices.SortStableFunc(best, func(x, y scored) int { return cmp.Compare(y.score, x.score) })
+			best = best[:min(len(best), 2)]
 		}
 	}
-	slices.SortStableFunc(all, func(x, y scored) int { return cmp.Compare(y.score, x.score) })
-	var out []Near
-	for _, s := range all[:min(len(all), 2)] {
-		out = append(out, s.n)
+	for _, s := range best {
+		what, _ := g.lacks(s.rule, a, &f)
+		out = append(out, Near{g.rules[s.rule].by, g.lackWords(g.rules[s.rule], what, a)})
 	}
 	return out
 }
 
+// lack is what a rule lacks to give an action.
+type lack int
+
+const (
+	nothing lack = iota
+	lackPattern
+	lackOperation
+	lackEffect
+	lackName
+	lackExcept
+	lackWindow
+	lackTime
+	lackCount
+)
+
 // lacks says what keeps a rule from giving the action, and how near it comes:
-// more the less is missing.
-func (g *Grants) lacks(i int, r *rule, a *ambit.Action, f Facts) (string, int) {
+// the more, the less is missing.
+func (g *Grants) lacks(i int, a *ambit.Action, f *Facts) (lack, int) {
+	r := g.rules[i]
 	fit := r.patternFit(a)
 	switch {
 	case fit < whole:
-		return "gives " + r.shortPatterns() + ", not " + shortResource(a), fit
+		return lackPattern, fit
 	case !r.operation(a.Operation):
-		return "gives " + strings.Join(r.ops, ", ") + ", not " + show(a.Operation), whole + 1
+		return lackOperation, whole + 1
 	case !r.fits(a.Effect.Worst()):
-		return "gives only what " + r.effectWords() + "; this " + effectVerb(a.Effect), whole + 1
-	case r.service == "files" && g.hidden(r, a):
+		return lackEffect, whole + 1
+	case r.service == "files" && !slices.ContainsFunc(r.patterns, func(p pattern) bool { return p.match(a.Resource, a.Effect) }):
+		return lackName, whole + 2
+	case slices.ContainsFunc(r.except, func(p pattern) bool { return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) }):
+		return lackExcept, whole + 2
+	case !r.holds(f) && r.during != nil && !r.during.Holds(f.Now):
+		return lackWindow, whole + 3
+	case !r.holds(f):
+		return lackTime, whole + 3
+	case r.rate != nil && !f.Assume && (f.Limits == nil || f.Limits.Exhausted(i)):
+		return lackCount, whole + 4
+	}
+	return nothing, 0
+}
+
+func (g *Grants) lackWords(r *rule, what lack, a *ambit.Action) string {
+	switch what {
+	case lackPattern:
+		return "gives " + r.shortPatterns() + ", not " + shortResource(a)
+	case lackOperation:
+		return "gives " + clipped(strings.Join(r.ops, ", "), 200) + ", not " + show(a.Operation)
+	case lackEffect:
+		return "gives only what " + r.effectWords() + "; this " + effectVerb(a.Effect)
+	case lackName:
 		class, name := ProtectedIn(a.Resource.Segments)
 		return "does not reach " + show(strings.Join(name, "/")) + ": such a name (" + string(class) +
-			") is protected, and a line must name it literally", whole + 2
-	case slices.ContainsFunc(r.except, func(p pattern) bool { return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) }):
-		return "takes it out by `except`", whole + 2
-	case !r.holds(&f) && r.during != nil && !r.during.Holds(f.Now):
-		return "holds only during " + r.during.Text, whole + 3
-	case !r.holds(&f):
-		return "ended at " + r.until.Format("2006-01-02T15:04:05Z07:00"), whole + 3
-	case r.rate != nil && !f.Assume && (f.Limits == nil || f.Limits.Exhausted(i)):
-		return "has used up its limit of " + r.rate.Text, whole + 4
+			") is protected, and a line must name it literally"
+	case lackExcept:
+		return "takes it out by `except`"
+	case lackWindow:
+		return "holds only during " + r.during.Text
+	case lackTime:
+		return "ended at " + r.until.Format("2006-01-02T15:04:05Z07:00")
+	case lackCount:
+		return "has used up its limit of " + r.rate.Text
 	}
-	return "", 0
+	return ""
 }
 
 // whole is how well a pattern fits that matches.
@@ -120,17 +157,6 @@ func (r *rule) patternFit(a *ambit.Action) (best int) {
 		best = max(best, n)
 	}
 	return best
-}
-
-// hidden says whether the rule's pattern covers the path but a protected name
-// keeps it from matching.
-func (g *Grants) hidden(r *rule, a *ambit.Action) bool {
-	for _, p := range r.patterns {
-		if p.match(a.Resource, a.Effect) {
-			return false
-		}
-	}
-	return true
 }
 
 func (r *rule) shortPatterns() string {
