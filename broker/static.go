@@ -39,6 +39,9 @@ type static struct {
 	live map[string]struct{} // by lease
 }
 
+// Format shows where the credentials come from and nothing else, in every verb.
+func (p *static) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "static from %v", p.source) }
+
 // Name implements Provider.
 func (p *static) Name() string { return staticName }
 
