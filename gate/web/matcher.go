@@ -3,67 +3,99 @@ package web
 import (
 	"bytes"
 	"slices"
-	"strings"
 )
 
-// matcher finds any of a few byte strings. The zero value finds nothing.
+// matcher finds any of a few byte strings in one pass over a text, by the
+// method of Wu and Manber ("A fast algorithm for multi-pattern searching",
+// 1994): a table tells for two bytes how far the next match is at least. The
+// zero value finds nothing.
 type matcher struct {
 	pats    [][]byte
 	texts   []string // the same
 	longest int
+	short   int // the length of the shortest
+	shift   *[1 << 16]uint8
 }
 
-// newMatcher drops empty and repeated patterns.
+// newMatcher drops repeated patterns, and those of less than two bytes.
 func newMatcher(pats ...[]byte) *matcher {
 	m := &matcher{}
 	for _, p := range pats {
-		if len(p) > 0 && !slices.ContainsFunc(m.pats, func(q []byte) bool { return bytes.Equal(p, q) }) {
+		if len(p) >= 2 && !slices.Contains(m.texts, string(p)) {
 			m.pats = append(m.pats, p)
 			m.texts = append(m.texts, string(p))
 			m.longest = max(m.longest, len(p))
 		}
 	}
+	if len(m.pats) > 0 {
+		m.learn()
+	}
 	return m
+}
+
+func (m *matcher) learn() {
+	m.short = 255
+	for _, p := range m.pats {
+		m.short = min(m.short, len(p))
+	}
+	m.shift = new([1 << 16]uint8)
+	for i := range m.shift {
+		m.shift[i] = uint8(m.short - 1)
+	}
+	for _, p := range m.pats {
+		for end := 1; end < m.short; end++ {
+			k := pair(p[end-1], p[end])
+			m.shift[k] = min(m.shift[k], uint8(m.short-1-end))
+		}
+	}
+}
+
+func pair(a, b byte) uint16 { return uint16(a)<<8 | uint16(b) }
+
+// match calls each for every occurrence of every pattern, in the order of their
+// beginnings, until it returns false.
+func match[T string | []byte](m *matcher, b T, each func(span) bool) {
+	if m.shift == nil {
+		return
+	}
+	for end := m.short - 1; end < len(b); {
+		if s := m.shift[pair(b[end-1], b[end])]; s > 0 {
+			end += int(s)
+			continue
+		}
+		at := end - m.short + 1
+		for _, p := range m.texts {
+			if len(b)-at >= len(p) && string(b[at:at+len(p)]) == p && !each(span{at, at + len(p)}) {
+				return
+			}
+		}
+		end++
+	}
 }
 
 // span is a part of a slice.
 type span struct{ from, to int }
 
 // find returns every occurrence of every pattern in b, overlapping ones too.
-// Nothing is allocated when there is none.
 func (m *matcher) find(b []byte) []span {
 	var found []span
-	for _, p := range m.pats {
-		for at := 0; ; at++ {
-			i := bytes.Index(b[at:], p)
-			if i < 0 {
-				break
-			}
-			at += i
-			found = append(found, span{at, at + len(p)})
-		}
-	}
+	match(m, b, func(s span) bool {
+		found = append(found, s)
+		return true
+	})
 	return found
 }
 
 // has says whether any pattern is in b.
-func (m *matcher) has(b []byte) bool {
-	for _, p := range m.pats {
-		if bytes.Contains(b, p) {
-			return true
-		}
-	}
-	return false
+func (m *matcher) has(b []byte) (found bool) {
+	match(m, b, func(span) bool { found = true; return false })
+	return found
 }
 
 // hasText says whether any pattern is in s.
-func (m *matcher) hasText(s string) bool {
-	for _, p := range m.texts {
-		if strings.Contains(s, p) {
-			return true
-		}
-	}
-	return false
+func (m *matcher) hasText(s string) (found bool) {
+	match(m, s, func(span) bool { found = true; return false })
+	return found
 }
 
 // hold returns the length of the longest end of b that could be the beginning

@@ -103,20 +103,49 @@ func (g *helloGuard) step() {
 		g.passed, g.err = true, err
 	case err != nil && len(g.buf) < 3:
 		g.passed, g.err = true, err
-	default:
-		h, whole := readHello(g.buf)
-		switch {
-		case h != nil:
-			g.passed = true
-			if g.err = g.check(h); g.err != nil {
-				g.passed, g.buf = false, nil
-			}
-		case whole || err != nil || len(g.buf) > maxHello:
-			// It claims to be TLS, and a server might read a name in it
-			// that we cannot.
-			g.err = &refusal{code: CodeNames, why: "the TLS client hello cannot be read", alert: AlertFronting}
+	case helloComplete(g.buf):
+		h := readHello(g.buf)
+		if h == nil {
+			g.err = unreadable()
+		} else if g.err = g.check(h); g.err == nil {
+			g.passed, g.err = true, err
 		}
+	case err != nil || len(g.buf) > maxHello:
+		g.err = unreadable()
 	}
+}
+
+// unreadable refuses what claims to be TLS: a server might read a name in it
+// that we cannot.
+func unreadable() *refusal {
+	return &refusal{code: CodeNames, why: "the TLS client hello cannot be read", alert: AlertFronting}
+}
+
+// maxHelloRecords bounds the records that a ClientHello is spread over.
+const maxHelloRecords = 8
+
+// helloComplete says whether the first handshake message in b is whole, or can
+// never be (RFC 8446 sections 4 and 5.1).
+func helloComplete(b []byte) bool {
+	var msg []byte
+	for range maxHelloRecords {
+		if len(b) < 5 {
+			return false
+		}
+		n := int(b[3])<<8 | int(b[4])
+		if b[0] != 22 || n == 0 {
+			return true
+		}
+		msg = append(msg, b[5:min(len(b), 5+n)]...)
+		if len(msg) >= 4 && len(msg) >= 4+(int(msg[1])<<16|int(msg[2])<<8|int(msg[3])) {
+			return true
+		}
+		if len(b) < 5+n {
+			return false
+		}
+		b = b[5+n:]
+	}
+	return true
 }
 
 // mayBeTLS says whether b is, or could become, the start of a TLS handshake.
@@ -128,28 +157,24 @@ func mayBeTLS(b []byte) bool {
 // errHelloRead ends the handshake once its first message was read.
 var errHelloRead = errors.New("the client hello was read")
 
-// readHello parses the ClientHello at the beginning of b with crypto/tls. It
-// returns nil when there is none: whole says that no more bytes would help.
-func readHello(b []byte) (h *tls.ClientHelloInfo, whole bool) {
+// readHello parses the ClientHello at the beginning of b with crypto/tls, and
+// returns nil when there is none.
+func readHello(b []byte) (h *tls.ClientHelloInfo) {
 	c := &fixedConn{b: b}
 	// The handshake always fails; what counts is what it read.
 	tls.Server(c, &tls.Config{GetConfigForClient: func(i *tls.ClientHelloInfo) (*tls.Config, error) {
 		h = i
 		return nil, errHelloRead
 	}}).Handshake()
-	return h, !c.short
+	return h
 }
 
 // fixedConn is a connection that holds some bytes and swallows what is written.
-type fixedConn struct {
-	b     []byte
-	short bool // more was wanted
-}
+type fixedConn struct{ b []byte }
 
 // Read returns what is left.
 func (c *fixedConn) Read(p []byte) (int, error) {
 	if len(c.b) == 0 {
-		c.short = true
 		return 0, io.ErrUnexpectedEOF
 	}
 	n := copy(p, c.b)
