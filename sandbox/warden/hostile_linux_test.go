@@ -197,8 +197,20 @@ func attackLong([]string) error {
 			return err
 		}
 	}
-	if err := os.WriteFile(strings.Repeat("./", 2040)+"x", nil, 0o644); err != nil {
-		return err
+	slow := "/proc/self/cwd/" + strings.Repeat("./", 2030)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 5 {
+				_ = os.WriteFile(slow+".envrc", nil, 0o644)
+			}
+		})
+	}
+	wg.Wait()
+	for _, p := range []string{strings.Repeat("./", 2040) + "x", slow + "y"} {
+		if err := os.WriteFile(p, nil, 0o644); err != nil {
+			return err
+		}
 	}
 	return last()
 }

@@ -59,6 +59,7 @@ func makers() []maker {
 		{"linkat", func(p string) error { return unix.Linkat(here, "seed", here, p, 0) }},
 		{"linkat-follow", func(p string) error { return linkByFD(p, unix.O_RDONLY, "seed") }},
 		{"linkat-tmpfile", func(p string) error { return linkByFD(p, unix.O_TMPFILE|unix.O_WRONLY, ".") }},
+		{"linkat-empty", linkEmpty},
 		{"renameat2", func(p string) error { return moving(p, 0) }},
 		{"renameat2-noreplace", func(p string) error { return moving(p, unix.RENAME_NOREPLACE) }},
 		{"bind", bindTo},
@@ -74,6 +75,16 @@ func linkByFD(p string, flags int, from string) error {
 	}
 	defer unix.Close(fd)
 	return unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, p, unix.AT_SYMLINK_FOLLOW)
+}
+
+// linkEmpty names a file by its descriptor alone.
+func linkEmpty(p string) error {
+	fd, err := unix.Open(".", unix.O_TMPFILE|unix.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer unix.Close(fd)
+	return unix.Linkat(fd, "", unix.AT_FDCWD, p, unix.AT_EMPTY_PATH)
 }
 
 // moving renames a fresh file to p.

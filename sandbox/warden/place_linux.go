@@ -3,6 +3,7 @@
 package warden
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,38 +100,49 @@ func (c *call) walk(base int, way string) (int, bool) {
 
 // walkSlowly goes name by name and reads /proc/self as the caller's own.
 func (c *call) walkSlowly(base int, way string) (int, bool) {
-	links := 0
+	links, from := 0, base
 	for way != "" {
-		var name string
 		if way[0] == '/' {
 			base, way = c.w.slash, strings.TrimLeft(way, "/")
 			continue
 		}
-		name, way, _ = strings.Cut(way, "/")
-		way = strings.TrimLeft(way, "/")
+		name, rest, _ := strings.Cut(way, "/")
 		fd, ok := c.keep(unix.Openat(base, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0))
 		if !ok {
 			return -1, false
 		}
+		way = strings.TrimLeft(rest, "/")
 		text, e := readlink(fd, "")
 		if e != 0 { // not a link
+			c.leave(base, from)
 			base = fd
 			continue
 		}
+		c.leave(fd, from)
 		if links++; links > maxLinks || len(way) > unix.PathMax {
 			return -1, false
 		}
 		if !inProc(base) {
 			way = text + "/" + way
-			continue
-		}
-		if text, ok = c.selfLink(base, name); ok {
+		} else if text, ok = c.selfLink(base, name); ok {
 			way = text + "/" + way
 		} else if base, ok = c.jump(base, name); !ok {
 			return -1, false
 		}
 	}
 	return base, true
+}
+
+// leave closes a directory on the way that is not needed any more, so that a
+// path of two thousand names does not use up the descriptors of PID 1.
+func (c *call) leave(fd, from int) {
+	if fd == from || fd == c.w.slash {
+		return
+	}
+	if i := slices.Index(c.fds, fd); i >= 0 {
+		_ = unix.Close(fd)
+		c.fds = slices.Delete(c.fds, i, i+1)
+	}
 }
 
 // selfLink returns what /proc/self and /proc/thread-self hold for the caller.
