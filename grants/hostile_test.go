@@ -107,7 +107,7 @@ ask:
 // TestOtherEditors: line ends and a byte order mark of other systems are fine.
 func TestOtherEditors(t *testing.T) {
 	plain := mustLoad(t, "agent: a\nread:\n  - files: .\n").file.Digest()
-	for _, src := range []string{"agent: a\r\nread:\r\n  - files: .\r\n", "\ufeffagent: a\nread:\n  - files: .", "---\nagent: a\nread:\n  - files: .\n", "%YAML 1.2\n---\nagent: a\nread: [{files: .}]\n...\n"} {
+	for _, src := range []string{"agent: a\r\nread:\r\n  - files: .\r\n", "\ufeffagent: a\nread:\n  - files: .", "---\nagent: a\nread:\n  - files: .\n", "%YAML 1.1\n---\nagent: a\nread: [{files: .}]\n...\n"} {
 		f, err := Parse("f", []byte(src))
 		if err != nil {
 			t.Errorf("%q: %v", src, err)

@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -129,5 +130,41 @@ func TestFiles(t *testing.T) {
 	}
 	if p, ok := k.Path("~/x"); !ok || p != "/home/zoë/x" {
 		t.Errorf("%s %v", p, ok)
+	}
+}
+
+// TestProtectedIndexAgrees compares the one look through a path with the slow
+// and obvious search for every name, on random paths of many protected parts.
+func TestProtectedIndexAgrees(t *testing.T) {
+	words := []string{"a", ".git", "hooks", "config", ".GITHUB", "workflows", ".env", ".env.local", "x.pem", "id_rsa2", ".docker", "config.json", "claude.md", ".config", "fish", "\u212aube", "modules"}
+	rnd := rand.New(rand.NewPCG(7, 8))
+	path := func(most int) string {
+		var out []string
+		for range 1 + rnd.IntN(most) {
+			out = append(out, words[rnd.IntN(len(words))])
+		}
+		return strings.Join(out, "/")
+	}
+	var seen [2]int
+	for range 300 {
+		src := "agent: a\nread:\n  - files: [., " + quote(path(2)) + "]\nwrite:\n  - files: [" + quote(path(1)) + ", " + quote(path(3)) + "]\n    because: b\n"
+		g, err := Load("ambit.yaml", []byte(src), testKinds(), noon())
+		if err != nil {
+			continue // the same name twice
+		}
+		for range 40 {
+			for _, e := range []ambit.Effect{ambit.Read, ambit.Write} {
+				a := ambit.Action{Service: "files", Operation: "files." + e.String(), Effect: e,
+					Resource: ambit.Resource{Kind: "file", Segments: strings.Split("workspace/"+path(4), "/")}}
+				got, want := g.Decide(&a), g.slow(&a, Facts{})
+				if got.Verdict != want.Verdict || got.By != want.By {
+					t.Fatalf("%s %v: index %+v, obvious %+v\n%s", e, a.Resource.Segments, got, want, src)
+				}
+				seen[got.Verdict/ambit.Allow]++
+			}
+		}
+	}
+	if seen[0] < 1000 || seen[1] < 1000 {
+		t.Errorf("%d denied, %d allowed: the test shows little", seen[0], seen[1])
 	}
 }
