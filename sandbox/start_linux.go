@@ -9,11 +9,11 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"ambit/sandbox/kernel"
 	"ambit/sandbox/plan"
 	_ "ambit/sandbox/stage" // takes over when this program is started as init
 )
@@ -145,28 +145,31 @@ func (s *Sandbox) spawn(spec *Spec) error {
 	return nil
 }
 
-// Capabilities that init has in its own namespaces until the walls are up.
-var initCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP}
+// initCaps are the capabilities that init has in its own namespaces until the
+// walls are up.
+const initCaps = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SETPCAP
 
 func (s *Sandbox) hold(files []*os.File, done chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	uid, gid := inner()
-	p, err := os.StartProcess("/proc/self/exe", []string{plan.Name}, &os.ProcAttr{
-		Env: []string{"GOMAXPROCS=2"}, Files: files,
-		Sys: &syscall.SysProcAttr{
-			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
-				unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: os.Geteuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: gid, HostID: os.Getegid(), Size: 1}},
-			AmbientCaps: initCaps, Pdeathsig: syscall.SIGKILL, Setsid: true,
-		},
-	})
-	s.process = p
+	spawn := kernel.Spawn{
+		Path: "/proc/self/exe", Argv: []string{plan.Name}, Env: []string{"GOMAXPROCS=1"}, UID: uid, GID: gid, Caps: initCaps, Cgroup: -1,
+		Namespaces: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
+			unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
+	}
+	for _, f := range files {
+		spawn.Files = append(spawn.Files, int(f.Fd()))
+	}
+	pid, err := spawn.Start()
+	if err == nil {
+		s.process, err = os.FindProcess(pid)
+	}
+	runtime.KeepAlive(files)
 	done <- err
 	if err != nil {
 		return
 	}
-	_, _ = p.Wait()
+	_, _ = s.process.Wait()
 	close(s.ended)
 }
 

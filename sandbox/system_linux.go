@@ -23,24 +23,26 @@ var systemDirs = [...]string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"
 // etcEntries are what programs need of /etc and what holds no secret. There is
 // no shadow, no ssh, no sudoers, no host keys, no machine-id.
 var etcEntries = [...]string{
-	"alternatives", "bash.bashrc", "bash_completion.d", "bindresvport.blacklist", "ca-certificates", "ca-certificates.conf",
-	"crypto-policies", "debian_version", "emacs", "fedora-release", "fonts", "gai.conf", "host.conf", "inputrc", "java",
-	"java-8-openjdk", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "java-25-openjdk", "jvm", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-	"localtime", "locale.alias", "locale.conf", "login.defs", "lsb-release", "magic", "magic.mime", "maven", "mime.types",
-	"os-release", "papersize", "perl", "pki/ca-trust", "pki/java", "pki/nssdb", "pki/tls/certs", "pki/tls/cert.pem", "pki/tls/openssl.cnf",
-	"profile", "profile.d", "protocols", "python3", "python3.11", "python3.12", "python3.13", "redhat-release", "rpc",
-	"services", "shells", "skel", "ssl/certs", "ssl/openssl.cnf", "ssl/cert.pem", "static", "terminfo", "timezone", "vim", "xdg", "X11/rgb.txt", "xml",
+	"alternatives", "bash.bashrc", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version", "fonts", "gai.conf", "host.conf", "inputrc",
+	"java", "java-8-openjdk", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "java-25-openjdk", "jvm", "ld.so.cache", "ld.so.conf", "localtime",
+	"locale.alias", "locale.conf", "lsb-release", "magic", "maven", "mime.types", "os-release", "pki/ca-trust", "pki/java", "pki/nssdb", "pki/tls/certs",
+	"pki/tls/cert.pem", "pki/tls/openssl.cnf", "profile", "profile.d", "protocols", "python3.11", "python3.12", "python3.13", "redhat-release",
+	"services", "shells", "ssl/certs", "ssl/openssl.cnf", "ssl/cert.pem", "static", "timezone", "xdg",
 }
+
+// maxCopied is the largest file of /etc that is copied: a mount costs more to
+// make and to take down.
+const maxCopied = 64 << 10
 
 func (b *builder) systemTree() {
 	for _, d := range systemDirs {
 		b.show(d, rightsRead)
 	}
 	for _, name := range etcEntries {
-		b.show("/etc/"+name, 0)
+		b.showEtc("/etc/" + name)
 	}
 	b.rule("/etc", rightsRead)
-	for _, d := range [...]string{"/run/ambit", "/sys", "/mnt", "/srv", "/root"} {
+	for _, d := range [...]string{"/run/ambit", "/sys"} {
 		b.step(plan.Step{Op: plan.Dir, Target: d, Flags: 0o755})
 	}
 	b.step(plan.Step{Op: plan.Symlink, Target: "/var/run", Source: "/run"})
@@ -55,17 +57,36 @@ func (b *builder) show(path string, rights uint64) {
 	if unix.Lstat(path, &st) != nil {
 		return
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+	data := ""
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
 		if to, err := os.Readlink(path); err == nil {
 			b.step(plan.Step{Op: plan.Symlink, Target: path, Source: to})
 		}
 		return
+	case unix.S_IFDIR:
+		data = plan.Directory
 	}
-	b.step(plan.Step{Op: plan.Bind, Source: path, Target: path, Flags: quiet | kernel.AttrReadOnly})
+	b.step(plan.Step{Op: plan.Bind, Source: path, Target: path, Data: data, Flags: quiet | kernel.AttrReadOnly})
 	b.bound = append(b.bound, path)
 	if rights != 0 {
 		b.rule(path, rights)
 	}
+}
+
+// showEtc copies a small file of /etc and shows everything else as it is.
+func (b *builder) showEtc(path string) {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size <= maxCopied {
+		if text, err := os.ReadFile(path); err == nil {
+			b.copied[path] = text
+			return
+		}
+	}
+	b.show(path, 0)
 }
 
 // devices makes a /dev that holds no device of the host but the harmless ones.
@@ -81,17 +102,22 @@ func (b *builder) devices() {
 	b.rule("/dev", rightsDev)
 }
 
-// hiddenProc are entries of /proc that tell of the host or its kernel. Files of
-// /proc belong to the host's root, so for a sandbox that root started the file
-// modes alone would not keep them closed.
-var hiddenProc = [...]string{"acpi", "bus", "config.gz", "driver", "dynamic_debug", "fs", "interrupts", "iomem", "ioports", "irq", "kallsyms", "kcore",
-	"key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "mtrr", "pagetypeinfo", "sched_debug", "schedstat", "scsi",
-	"slabinfo", "sysrq-trigger", "sysvipc", "timer_list", "timer_stats", "vmallocinfo", "zoneinfo"}
+// hiddenProc are entries of /proc that tell of the host, its kernel or other
+// tasks. Those of rootProc are closed by their mode to everybody but the host's
+// root, to whom they belong, and so to the agent of a sandbox that root started.
+var (
+	hiddenProc = [...]string{"acpi", "bus", "interrupts", "kallsyms", "key-users", "keys", "latency_stats", "sched_debug", "scsi"}
+	rootProc   = [...]string{"iomem", "ioports", "kcore", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "pagetypeinfo", "slabinfo", "sysrq-trigger", "timer_list", "vmallocinfo"}
+)
 
 // processes makes a /proc of the sandbox's own PID namespace, read-only.
 func (b *builder) processes() {
 	b.step(plan.Step{Op: plan.Proc, Target: "/proc"})
-	for _, name := range hiddenProc {
+	hidden := hiddenProc[:]
+	if os.Geteuid() == 0 {
+		hidden = slices.Concat(hidden, rootProc[:])
+	}
+	for _, name := range hidden {
 		b.step(plan.Step{Op: plan.Mask, Target: "/proc/" + name})
 	}
 	b.rule("/proc", kernel.LLReadFile|kernel.LLReadDir)
@@ -127,7 +153,8 @@ func shell() string {
 
 // data makes the small files.
 func (b *builder) data() error {
-	files := b.identityFiles()
+	files := b.copied
+	maps.Copy(files, b.identityFiles())
 	maps.Copy(files, b.spec.Data)
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
@@ -142,7 +169,9 @@ func (b *builder) data() error {
 			}
 		}
 		b.step(plan.Step{Op: plan.File, Target: target, Data: string(files[path]), Flags: 0o444})
-		b.rule(target, kernel.LLReadFile)
+		if !inside(target, "/etc") { // which may be read as a whole
+			b.rule(target, kernel.LLReadFile)
+		}
 	}
 	return nil
 }

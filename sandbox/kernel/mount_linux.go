@@ -99,6 +99,17 @@ func Attach(fd, at int) error {
 	return err
 }
 
+// AttachAt puts the detached mount fd on a path below dir.
+func AttachAt(fd, dir int, path string) error {
+	p, err := syscall.BytePtrFromString(path)
+	if err != nil {
+		return err
+	}
+	var empty [1]byte
+	_, err = call(sysMoveMount, uintptr(fd), uintptr(unsafe.Pointer(&empty)), uintptr(dir), uintptr(unsafe.Pointer(p)), moveFromEmpty)
+	return err
+}
+
 // Option is one setting of a new file system; without Value it is a flag.
 type Option struct{ Key, Value string }
 

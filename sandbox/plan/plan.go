@@ -25,6 +25,9 @@ const (
 	SealRoot    // make the root's own tmpfs read-only
 )
 
+// Directory is the Data of a Bind without Ino whose Source is a directory.
+const Directory = "directory"
+
 // Step is one step. When Ino is not zero, Source must be that very file.
 type Step struct {
 	Op             Op

@@ -19,7 +19,7 @@ type root struct {
 	fd     int // its top
 	noFile int // a file and a directory that nobody may read, for masks; -1 until needed
 	noDir  int
-	seen   map[string]bool // directories known to exist
+	made   map[string]bool // directories made here, on file systems made here: no link can be among their parents
 	own    map[uint64]bool // device numbers of file systems made here; names are made on no other
 }
 
@@ -39,7 +39,7 @@ func newRoot() (*root, error) {
 	if err := kernel.Attach(top, at); err != nil {
 		return nil, failed("attach the new root", err)
 	}
-	r := &root{fd: top, noFile: -1, noDir: -1, seen: map[string]bool{"/": true}, own: map[uint64]bool{}}
+	r := &root{fd: top, noFile: -1, noDir: -1, made: map[string]bool{"/": true}, own: map[uint64]bool{}}
 	return r, r.mine(top)
 }
 
@@ -89,30 +89,36 @@ func (r *root) open(path string, flags uint64) (int, error) {
 
 // dir makes a directory and its parents; what exists is left as it is.
 func (r *root) dir(path string, mode uint32) error {
-	if r.seen[path] {
+	if r.made[path] {
 		return nil
 	}
+	up := parent(path)
+	if r.made[up] {
+		err := syscall.Mkdirat(r.fd, below(path), mode)
+		if err == nil {
+			r.made[path] = true
+		}
+		if err != syscall.EEXIST {
+			return failed("make "+path, err)
+		}
+	}
 	if fd, err := r.open(path, kernel.OPath|syscall.O_DIRECTORY); err == nil {
-		syscall.Close(fd)
-		r.seen[path] = true
-		return nil
+		return syscall.Close(fd)
 	} else if err != syscall.ENOENT {
 		return failed("make "+path, err)
 	}
-	up := parent(path)
 	if err := r.dir(up, 0o755); err != nil {
 		return err
 	}
-	if err := r.below(up, path, func(at int, name string) error { return syscall.Mkdirat(at, name, mode) }); err != nil {
-		return failed("make "+path, err)
-	}
-	r.seen[path] = true
-	return nil
+	return failed("make "+path, r.below(up, path, func(at int, name string) error { return syscall.Mkdirat(at, name, mode) }))
 }
 
 // below calls do with path's directory and last name. It refuses to make names
 // on a mount that shows the host's files: nothing is left behind there.
 func (r *root) below(dir, path string, do func(at int, name string) error) error {
+	if r.made[dir] {
+		return do(r.fd, below(path))
+	}
 	at, err := r.open(dir, kernel.OPath|syscall.O_DIRECTORY)
 	if err != nil {
 		return err

@@ -25,6 +25,8 @@ type runner struct {
 	note    []byte
 }
 
+const wardenThreads = 2
+
 type launched struct {
 	pid int
 	err error
@@ -175,6 +177,10 @@ func (r *runner) supervise(f *files) error {
 	}
 	if err := peer.send(plan.Started, nil, nil); err != nil {
 		syscall.Exit(statusNoPeer)
+	}
+	// One processor made the start quick; the warden serves many processes.
+	if len(r.plan.Guards) > 0 {
+		runtime.GOMAXPROCS(wardenThreads)
 	}
 	go forward(peer, res.pid)
 	return peer.send(plan.Exited, r.reap(res.pid), nil)

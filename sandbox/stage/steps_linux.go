@@ -42,7 +42,7 @@ func (r *root) step(s *plan.Step) error {
 			return err
 		}
 	}
-	return failed("mount at "+s.Target, r.attachDir(fd, s.Target))
+	return failed("mount at "+s.Target, r.attachDir(fd, s.Target, s.Op == plan.Tmpfs))
 }
 
 // fresh makes the new file system that a step asks for.
@@ -62,41 +62,27 @@ func fresh(s *plan.Step) (int, error) {
 	return -1, fault("unknown step")
 }
 
-// source opens a step's source. When the gatekeeper looked at it before, it must
-// be the same file still, reached without a symbolic link: somebody may have
-// swapped it since.
-func source(s *plan.Step) (int, error) {
-	var resolve uint64
-	if s.Ino != 0 {
-		resolve = kernel.ResolveNoSymlinks | kernel.ResolveNoMagic
-	}
-	fd, err := kernel.Open2(kernel.AtFDCWD, s.Source, kernel.OPath, resolve)
-	if err != nil || s.Ino == 0 {
-		return fd, err
+// source opens a step's source, at which the gatekeeper looked before: it must be
+// the same file still, reached without a symbolic link. Somebody may have swapped
+// it since.
+func source(s *plan.Step) (fd int, dir bool, err error) {
+	fd, err = kernel.Open2(kernel.AtFDCWD, s.Source, kernel.OPath, kernel.ResolveNoSymlinks|kernel.ResolveNoMagic)
+	if err != nil {
+		return -1, false, err
 	}
 	var st syscall.Stat_t
-	if err := syscall.Fstat(fd, &st); err != nil {
-		syscall.Close(fd)
-		return -1, err
+	if err = syscall.Fstat(fd, &st); err == nil && (st.Ino != s.Ino || uint64(st.Dev) != s.Dev) {
+		err = fault("it was replaced while the sandbox started; start again")
 	}
-	if st.Ino != s.Ino || uint64(st.Dev) != s.Dev {
+	if err != nil {
 		syscall.Close(fd)
-		return -1, fault("it was replaced while the sandbox started; start again")
+		return -1, false, err
 	}
-	return fd, nil
+	return fd, st.Mode&syscall.S_IFMT == syscall.S_IFDIR, nil
 }
 
 func (r *root) bind(s *plan.Step) error {
-	src, err := source(s)
-	if err != nil {
-		return err
-	}
-	defer syscall.Close(src)
-	dir, err := kernel.IsDir(src)
-	if err != nil {
-		return err
-	}
-	tree, err := kernel.CloneTree(src, "")
+	tree, dir, err := cloned(s)
 	if err != nil {
 		return err
 	}
@@ -105,24 +91,57 @@ func (r *root) bind(s *plan.Step) error {
 		return err
 	}
 	if dir {
-		return r.attachDir(tree, s.Target)
+		return r.attachDir(tree, s.Target, false)
 	}
 	return r.attachFile(tree, s.Target)
 }
 
-func (r *root) attachDir(fd int, target string) error {
+// cloned copies the mount of a step's source. The system's own files, which only
+// the host's root can swap, are taken by their path.
+func cloned(s *plan.Step) (tree int, dir bool, err error) {
+	if s.Ino == 0 {
+		tree, err = kernel.CloneTree(kernel.AtFDCWD, s.Source)
+		return tree, s.Data == plan.Directory, err
+	}
+	src, dir, err := source(s)
+	if err != nil {
+		return -1, false, err
+	}
+	defer syscall.Close(src)
+	tree, err = kernel.CloneTree(src, "")
+	return tree, dir, err
+}
+
+// attachDir puts a mount on a directory, which it makes when there is none. On a
+// mount that was not made here no names are made afterwards.
+func (r *root) attachDir(fd int, target string, own bool) error {
 	if err := r.dir(target, 0o755); err != nil {
 		return err
 	}
-	return r.attach(fd, target)
+	if !r.made[target] {
+		return r.attach(fd, target)
+	}
+	if !own {
+		delete(r.made, target)
+	}
+	return kernel.AttachAt(fd, r.fd, below(target))
 }
 
 func (r *root) attachFile(fd int, target string) error {
+	if r.made[parent(target)] {
+		err := syscall.Mknodat(r.fd, below(target), syscall.S_IFREG|0o444, 0)
+		if err == nil {
+			return kernel.AttachAt(fd, r.fd, below(target))
+		}
+		if err != syscall.EEXIST {
+			return err
+		}
+	}
 	err := r.attach(fd, target)
 	if err != syscall.ENOENT {
 		return err
 	}
-	if err := r.file(target, "", 0o644); err != nil {
+	if err := r.file(target, "", 0o444); err != nil {
 		return err
 	}
 	return r.attach(fd, target)
@@ -140,6 +159,11 @@ func (r *root) attach(fd int, target string) error {
 // data makes a small file. Where the host's files show one already, it covers
 // that with its own.
 func (r *root) data(s *plan.Step) error {
+	if r.made[parent(s.Target)] {
+		if err := r.file(s.Target, s.Data, uint32(s.Flags)); err == nil {
+			return nil
+		}
+	}
 	at, err := r.open(s.Target, kernel.OPath)
 	if err == syscall.ENOENT {
 		return r.file(s.Target, s.Data, uint32(s.Flags))
@@ -242,7 +266,7 @@ func (r *root) none(dir bool) (int, error) {
 // overlay makes a copy-on-write view of the source. The layers are named by
 // descriptor, so that nothing in their paths can be misread or swapped.
 func overlay(s *plan.Step) (int, error) {
-	lower, err := source(s)
+	lower, _, err := source(s)
 	if err != nil {
 		return -1, err
 	}
