@@ -120,9 +120,7 @@ func TestTooLargeToAsk(t *testing.T) {
 	if err != nil || resp.StatusCode != 200 || asked.Load() != 1 {
 		t.Errorf("just at the bound: %v %v", resp, err)
 	}
-	if h.gate.buffered.Load() != 0 {
-		t.Errorf("%d bytes are still counted as buffered", h.gate.buffered.Load())
-	}
+	eventually(t, "empty budget", func() bool { return h.gate.buffered.Load() == 0 })
 }
 
 func must(r *http.Request, err error) *http.Request {

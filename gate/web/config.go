@@ -151,8 +151,10 @@ type Config struct {
 	Alert func(ctx context.Context, kind string, a ambit.Action, detail string)
 
 	Authority *Authority
-	Roots     *x509.CertPool // trusted for routes without their own; nil loads the system's
-	Limits    Limits
+	// Roots gives whom to trust for routes without their own. It is called at the
+	// first connection that needs it; nil trusts nobody.
+	Roots  func() (*x509.CertPool, error)
+	Limits Limits
 }
 
 func (c *Config) check() error {

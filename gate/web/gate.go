@@ -40,7 +40,6 @@ type Gate struct {
 }
 
 // New makes a gate, or says everything that is wrong with its configuration.
-// Trust roots are read here, so that the process can be confined afterwards.
 func New(c Config) (*Gate, error) {
 	c.Placeholders = append([]Placeholder(nil), c.Placeholders...)
 	if err := c.check(); err != nil {
@@ -49,14 +48,6 @@ func New(c Config) (*Gate, error) {
 	t, err := makeRoutes(c.Routes)
 	if err != nil {
 		return nil, err
-	}
-	if c.Roots == nil && needsSystemRoots(c.Routes) {
-		if c.Roots, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("cannot read the system's trusted certificates: %w; install ca-certificates or name a ca: for every service", err)
-		}
-	}
-	if c.Roots == nil {
-		c.Roots = x509.NewCertPool() // trusts nobody
 	}
 	g := &Gate{c: c, routes: t, slots: make(chan struct{}, c.Limits.Conns), open: make(map[net.Conn]struct{})}
 	if g.c.Foresee == nil && len(t.shared()) > 0 {
@@ -69,13 +60,16 @@ func New(c Config) (*Gate, error) {
 	return g, nil
 }
 
-func needsSystemRoots(list []Route) bool {
-	for i := range list {
-		if list[i].Scheme == HTTPS && list[i].Roots == nil {
-			return true
-		}
+// trusted gives the roots of routes without their own.
+func (g *Gate) trusted() (*x509.CertPool, error) {
+	if g.c.Roots == nil {
+		return x509.NewCertPool(), nil // trusts nobody
 	}
-	return false
+	pool, err := g.c.Roots()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the system's trusted certificates: %w; install ca-certificates or name a ca: for the service", err)
+	}
+	return pool, nil
 }
 
 // Serve accepts the agent's connections from ln until ctx ends, the gate is

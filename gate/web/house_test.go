@@ -60,6 +60,7 @@ type memLog struct {
 	refused  []ambit.Action
 	ends     []pipeline.End
 	fail     error
+	forget   bool // keep nothing
 }
 
 func (l *memLog) Intent(_ context.Context, i pipeline.Intent) (ambit.RecordID, error) {
@@ -69,7 +70,9 @@ func (l *memLog) Intent(_ context.Context, i pipeline.Intent) (ambit.RecordID, e
 		return 0, l.fail
 	}
 	l.next++
-	l.intents = append(l.intents, i)
+	if !l.forget {
+		l.intents = append(l.intents, i)
+	}
 	return l.next, nil
 }
 
@@ -85,7 +88,9 @@ func (l *memLog) Refusal(_ context.Context, i pipeline.Intent, why string) (ambi
 func (l *memLog) Outcome(_ context.Context, e pipeline.End) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ends = append(l.ends, e)
+	if !l.forget {
+		l.ends = append(l.ends, e)
+	}
 	return nil
 }
 
@@ -310,7 +315,7 @@ func (u *upstream) requests() []seen {
 
 func newUpstream(t testing.TB, handler http.Handler) *upstream {
 	t.Helper()
-	cert, roots := selfSigned(t, testHost, "other.example.com", "*.wild.example.com")
+	cert, roots := selfSigned(t, testHost, "localhost", "other.example.com", "*.wild.example.com")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func isRecordHeader(err error) bool {
 func (g *Gate) agentTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
+		NextProtos: []string{"h2", "http/1.1", "http/1.0"},
 		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 			a, ok := h.Conn.(*agentConn)
 			if !ok {

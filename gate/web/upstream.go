@@ -49,13 +49,19 @@ func (r *route) forget() {
 // redirect, reads no proxy variables, unpacks nothing and verifies always.
 func (g *Gate) upstreamTransport(r *route) *http.Transport {
 	r.once.Do(func() {
-		roots := r.Roots
-		if roots == nil {
-			roots = g.c.Roots
+		roots, err := r.Roots, error(nil)
+		if roots == nil && r.Scheme == HTTPS {
+			roots, err = g.trusted()
 		}
 		l := g.c.Limits
 		r.transport = &http.Transport{
-			DialContext:            func(ctx context.Context, _, addr string) (net.Conn, error) { return g.dial(ctx, r, addr) },
+			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+				// Without its roots a connection would be verified by others.
+				if err != nil {
+					return nil, &dialError{err}
+				}
+				return g.dial(ctx, r, addr)
+			},
 			TLSClientConfig:        upstreamTLS(roots),
 			TLSHandshakeTimeout:    l.Handshake,
 			ResponseHeaderTimeout:  l.AnswerTime,
@@ -74,6 +80,9 @@ func (g *Gate) upstreamTransport(r *route) *http.Transport {
 
 // upstreamTLS verifies against roots; the server's name is set by whoever dials.
 func upstreamTLS(roots *x509.CertPool) *tls.Config {
+	if roots == nil {
+		roots = x509.NewCertPool() // nil would mean the system's
+	}
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(16)}
 }
 
