@@ -18,6 +18,12 @@ func Kinds(workspace, home string) grants.Kinds {
 		})
 		return convert(calls, func(c catalog.Call) grants.Call { return grants.Call(c) }), err
 	}
+	for i := range k.List {
+		// What the catalog can answer for plain HTTP, a line can name.
+		if k.List[i].Name == "http" {
+			k.List[i].Operations, k.List[i].Load = nil, operations("http")
+		}
+	}
 	bearer := grants.Inject{Header: "Authorization", Format: "Bearer {}"}
 	k.List = append(k.List,
 		kindOf("github", "repo", 2, "acme/web", bearer, true),
@@ -30,7 +36,14 @@ func Kinds(workspace, home string) grants.Kinds {
 func kindOf(name, resource string, segments int, example string, in grants.Inject, fold bool) grants.Kind {
 	return grants.Kind{
 		Name: name, Hosts: catalog.Hosts(name), Resource: resource, Segments: segments, Example: example, FoldCase: fold, Inject: in,
-		Operations: convert(catalog.Operations(name), func(o catalog.Operation) grants.Operation { return grants.Operation(o) }),
+		Load: operations(name),
+	}
+}
+
+// operations reads a kind's table when a file names the kind.
+func operations(name string) func() []grants.Operation {
+	return func() []grants.Operation {
+		return convert(catalog.Operations(name), func(o catalog.Operation) grants.Operation { return grants.Operation(o) })
 	}
 }
 
@@ -78,7 +91,7 @@ func newClassifier(g *grants.Grants) classifier {
 func (c classifier) request(r web.Request) catalog.Request {
 	return catalog.Request{
 		Kind: r.Kind, Scheme: r.Scheme, Host: r.Host, Port: int(r.Port), Method: r.Method, Segments: r.Segments, TrailingSlash: r.TrailingSlash,
-		Query: r.Query, Header: r.Header.Values, Body: r.Body, BodyWhole: r.BodyWhole, Service: c.services[r.Service],
+		Query: r.Query, Upgrade: r.Upgrade, Header: r.Header.Values, Body: r.Body, BodyWhole: r.BodyWhole, Service: c.services[r.Service],
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -177,17 +178,40 @@ func (k *keeper) refusedName(name string) {
 	})
 }
 
-// systemRoots begins to read whom this machine trusts, when a route needs it,
-// and returns how to wait for it. It takes longer than anything else at the
-// start, and the walls are built meanwhile.
-func systemRoots(routes []web.Route) func() (*x509.CertPool, error) {
+// systemRoots opens what this machine trusts, when a route needs it, and
+// returns how to read it. To read and parse it takes longer than all else at
+// the start, so that is left to the first connection; the open file can be
+// read behind the gatekeeper's own walls.
+func systemRoots(routes []web.Route, lookup func(string) (string, bool)) func() (*x509.CertPool, error) {
 	own := func(r web.Route) bool { return r.Scheme != web.HTTPS || r.Roots != nil }
 	if !slices.ContainsFunc(routes, func(r web.Route) bool { return !own(r) }) {
-		return func() (*x509.CertPool, error) { return x509.NewCertPool(), nil }
+		return nil
 	}
-	f := sync.OnceValues(x509.SystemCertPool)
-	go f()
-	return f
+	names := systemBundles[:]
+	if v, ok := lookup("SSL_CERT_FILE"); ok && v != "" {
+		names = []string{v}
+	}
+	for _, name := range names {
+		if f, err := os.Open(name); err == nil {
+			return sync.OnceValues(func() (*x509.CertPool, error) { return readRoots(f) })
+		}
+	}
+	// No bundle is where we look for one: let the library search, now.
+	pool, err := x509.SystemCertPool()
+	return func() (*x509.CertPool, error) { return pool, err }
+}
+
+func readRoots(f *os.File) (*x509.CertPool, error) {
+	defer f.Close()
+	pem, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", f.Name())
+	}
+	return pool, nil
 }
 
 func (k *keeper) alert(ctx context.Context, kind string, a ambit.Action, detail string) {

@@ -134,7 +134,7 @@ func (k *keeper) run(ctx context.Context) (sandbox.Status, error) {
 	if k.ca, err = web.NewAuthority(k.task.Task, k.task.Expires, intercepted(k.plan.routes)...); err != nil {
 		return sandbox.Status{}, err
 	}
-	roots := systemRoots(k.plan.routes)
+	roots := systemRoots(k.plan.routes, k.o.Lookup)
 	spec, err := k.spec(dir)
 	if err != nil {
 		return sandbox.Status{}, err
@@ -241,10 +241,6 @@ func (k *keeper) makeGate(roots func() (*x509.CertPool, error)) (err error) {
 	if err != nil {
 		return err
 	}
-	pool, err := roots()
-	if err != nil {
-		return err
-	}
 	var marks []web.Placeholder
 	for service, v := range k.task.Placeholders {
 		marks = append(marks, web.Placeholder{Value: v, Service: service})
@@ -254,7 +250,7 @@ func (k *keeper) makeGate(roots func() (*x509.CertPool, error)) (err error) {
 		Foresee: func(a *ambit.Action) ambit.Verdict {
 			return k.o.Grants.DecideWith(a, grants.Facts{Now: time.Now(), Assume: true}).Verdict
 		},
-		Placeholders: marks, Alert: k.alert, Authority: k.ca, Roots: pool,
+		Placeholders: marks, Alert: k.alert, Authority: k.ca, Roots: roots,
 	})
 	return err
 }
