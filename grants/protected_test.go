@@ -146,13 +146,13 @@ func TestProtectedIndexAgrees(t *testing.T) {
 		return strings.Join(out, "/")
 	}
 	var seen [2]int
-	for range 300 {
+	for range 120 {
 		src := "agent: a\nread:\n  - files: [., " + quote(path(2)) + "]\nwrite:\n  - files: [" + quote(path(1)) + ", " + quote(path(3)) + "]\n    because: b\n"
 		g, err := Load("ambit.yaml", []byte(src), testKinds(), noon())
 		if err != nil {
 			continue // the same name twice
 		}
-		for range 40 {
+		for range 25 {
 			for _, e := range []ambit.Effect{ambit.Read, ambit.Write} {
 				a := ambit.Action{Service: "files", Operation: "files." + e.String(), Effect: e,
 					Resource: ambit.Resource{Kind: "file", Segments: strings.Split("workspace/"+path(4), "/")}}
