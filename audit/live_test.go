@@ -1,0 +1,146 @@
+package audit
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ambit"
+)
+
+// TestVerifyAndReadWhileWritten verifies, reads and copies a log that goes
+// through many segments meanwhile.
+func TestVerifyAndReadWhileWritten(t *testing.T) {
+	dir, k := t.TempDir(), newKey(t)
+	l := newLog(t, dir, k, Options{Segment: MinSegment, Checkpoint: time.Millisecond})
+	ctx, stop := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer stop()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := l.Append(t.Context(), intent(1)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	rounds := 0
+	for ctx.Err() == nil {
+		res, err := Verify(dir, k.Public(), VerifyOptions{})
+		if err != nil {
+			t.Errorf("after %d records: %v", res.Size, err)
+			break
+		}
+		for _, err := range Read(dir, ambit.RecordID(res.Size/2), Filter{}) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		rounds++
+	}
+	stop()
+	wg.Wait()
+	if rounds == 0 || l.w.seq < 3 {
+		t.Errorf("%d rounds over %d segments: the test is blind", rounds, l.w.seq)
+	}
+}
+
+const childDir = "AUDIT_TEST_CHILD_DIR"
+
+// TestKilledWriter kills a process that writes, at any time, again and again.
+func TestKilledWriter(t *testing.T) {
+	if dir := os.Getenv(childDir); dir != "" {
+		writeUntilKilled(dir)
+	}
+	home := t.TempDir()
+	acked := map[string]bool{}
+	for round := range 6 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWriter$")
+		cmd.Env = append(os.Environ(), childDir+"="+home)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s := bufio.NewScanner(out)
+		for n := 0; s.Scan(); n++ {
+			acked[s.Text()] = true
+			if n == 37*(round+1) {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+			t.Fatalf("the writer ended by itself: %v", err)
+		}
+	}
+	l, err := OpenOrCreate(filepath.Join(home, "log"), filepath.Join(home, "key"), "ambit.example/test", Options{Segment: MinSegment})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(filepath.Join(home, "log"), l.key.Public(), VerifyOptions{}); err != nil {
+		t.Error(err)
+	}
+	for r, err := range Read(filepath.Join(home, "log"), 0, Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(acked, r.ID.String()+" "+r.Detail)
+	}
+	if len(acked) > 0 {
+		t.Errorf("%d acknowledged records are gone: %v", len(acked), acked)
+	}
+}
+
+// writeUntilKilled prints each record once it is acknowledged.
+func writeUntilKilled(home string) {
+	l, err := OpenOrCreate(filepath.Join(home, "log"), filepath.Join(home, "key"), "ambit.example/test", Options{Segment: MinSegment, Recent: true})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	for i := 0; ; i++ {
+		detail := fmt.Sprint("by ", os.Getpid(), " number ", i)
+		id, err := l.Append(context.Background(), Record{Type: Alert, Detail: detail})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(id, detail)
+	}
+}
+
+func TestCopyOfALogVerifies(t *testing.T) {
+	k := newKey(t)
+	good := sample(t, k, 20)
+	dir := filepath.Join(t.TempDir(), "with space and ü")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for n, b := range good {
+		if err := os.WriteFile(filepath.Join(dir, n), b, 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := Verify(dir, k.Public()+"\n", VerifyOptions{})
+	if err != nil || res.Size != 83 || res.OpenN != 83 || len(res.Open) != 83 || res.Open[0].ID != 1 {
+		t.Errorf("Verify = %d records, %d open, %v", res.Size, res.OpenN, err)
+	}
+	_, err = Verify(dir, newKey(t).Public(), VerifyOptions{})
+	wantFault(t, err, Foreign, 1)
+}
