@@ -179,8 +179,11 @@ func attackDeputy(args []string) error {
 		}
 	}
 	fmt.Println("link from outside:", move("link", "../outer/secret", "x"), move("follow", "out/../secret", "x"))
-	_, err := os.Lstat("x")
-	if err == nil {
+	for _, kind := range []string{"move", "noreplace", "link", "fd"} {
+		fmt.Println(kind, "outside:", move(kind, "../outer/secret", "../outer/x"), move(kind, "../outer/secret", "out/x"))
+	}
+	fmt.Println("exchange outside:", move("exchange", "../outer/secret", "out"), move("exchange", "../outer/secret", "../outer/dir"))
+	if _, err := os.Lstat("x"); err == nil {
 		return errors.New("x exists")
 	}
 	return nil
