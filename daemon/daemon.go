@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -43,6 +45,7 @@ type Daemon struct {
 	sessions map[ambit.TaskID]*session
 	busy     time.Time // when somebody last needed the daemon
 	stop     context.CancelFunc
+	ctx      context.Context // ends with the daemon
 }
 
 // ErrSecond says that another daemon of this home is live.
@@ -61,7 +64,7 @@ func Run(ctx context.Context, h config.Home, build string) error {
 	defer unlock()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &Daemon{home: h, build: build, since: time.Now(), busy: time.Now(), sessions: map[ambit.TaskID]*session{}, stop: stop}
+	d := &Daemon{home: h, build: build, since: time.Now(), busy: time.Now(), sessions: map[ambit.TaskID]*session{}, stop: stop, ctx: ctx}
 	if d.settings, err = h.Load(); err != nil {
 		return err
 	}
@@ -137,6 +140,13 @@ func publish(name, public string) error {
 }
 
 func (d *Daemon) close() {
+	d.stop()
+	d.mu.Lock()
+	open := slices.Collect(maps.Values(d.sessions))
+	d.mu.Unlock()
+	for _, s := range open {
+		s.conn.Close()
+	}
 	if d.desk != nil {
 		d.desk.Close()
 	}
@@ -205,6 +215,9 @@ func (d *Daemon) touch() {
 	d.busy = time.Now()
 	d.mu.Unlock()
 }
+
+// ending says whether this daemon is on its way out.
+func (d *Daemon) ending() bool { return d.ctx.Err() != nil }
 
 func (d *Daemon) idle() bool {
 	d.mu.Lock()

@@ -130,8 +130,8 @@ func (s *session) gone() {
 	task, ended := s.task, s.ended
 	s.ended = true
 	s.mu.Unlock()
-	if task == "" {
-		return
+	if task == "" || s.d.ending() {
+		return // a daemon that ends leaves its tasks to the next one
 	}
 	if !ended {
 		s.d.finish(task, wire.End{Status: -1, Detail: "its gatekeeper is gone"})
