@@ -100,7 +100,7 @@ func visiblePath(pathVar string, visible []string) string {
 			keep = append(keep, d)
 		}
 	}
-	for _, d := range []string{"/usr/local/bin", "/usr/bin", "/bin"} {
+	for _, d := range []string{"/usr/local/bin", "/usr/bin", "/bin", filepath.Dir(insideSelf)} {
 		if !slices.Contains(keep, d) {
 			keep = append(keep, d)
 		}
