@@ -37,17 +37,36 @@
 //
 // # What the walls must see to
 //
-//   - Every Root is a mount point (a bind mount is enough), made before New.
+//   - Every Root is a mount point (a bind mount is enough), made before New,
+//     and no directory above it can be moved by the agent: else its names are
+//     refused, for they are no longer where the rules say.
 //   - The Landlock ruleset handles all of [Withheld], and no rule on a Root or
-//     on any ancestor of a Root (in the sandbox's view) grants any of it:
-//     rights of ancestors add up. Prove tests exactly this.
+//     on any ancestor of a Root grants any of it: rights of ancestors add up.
+//     Prove tests exactly this. A second mount that shows the same directories
+//     under a rule that grants Withheld would be a way around, which Prove
+//     cannot see.
 //   - Everything on a Root's own mount is writable by the agent. What is
 //     read-only inside is a read-only mount of its own.
-//   - Existing protected names, at any depth, are read-only mounts.
+//   - Existing protected names, at any depth, are read-only mounts. What git
+//     obeys in a git directory that exists at the start (hooks, config,
+//     config.worktree, commondir, info/attributes, and where core.hooksPath
+//     leads) is also given as Paths, where it does not exist yet.
 //   - PID 1 and the agent have the same user and group ids; the agent has no
 //     capabilities, cannot ptrace PID 1, cannot mount, chroot, make namespaces,
 //     or use io_uring, userfaultfd and 32-bit system calls.
-//   - /proc is the sandbox's own, mounted where PID 1 can read it.
+//   - /proc is the sandbox's own, mounted where PID 1 can read it. Should PID 1
+//     filter itself, it leaves the warden ioctl, process_vm_readv, pidfd_open,
+//     pidfd_getfd, unshare (CLONE_FS), capset, umask, fchdir, bind and the
+//     calls on files.
+//
+// # What is not guarded
+//
+// Repositories, submodules and worktrees that the agent makes itself: their
+// hooks and settings are files like others. Contents of files that exist. What
+// a nested Landlock domain of the agent's would forbid: the warden could not
+// see it, so the filter answers that there is no Landlock. A process that
+// cannot be read (PR_SET_DUMPABLE, a program without read permission) can make
+// nothing in a guarded tree, and openat2 answers ENOSYS.
 //
 // Needs Linux 5.19 (Landlock's second version, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV).
 package warden

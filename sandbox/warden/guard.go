@@ -61,6 +61,13 @@ func (g *guard) add(to *[][]string, p string) error {
 	return nil
 }
 
+// hold keeps what leads to another tree's root where it is.
+func (g *guard) hold(root string) {
+	if rel, ok := g.relative(root); ok && rel != "" {
+		g.mounts = append(g.mounts, split(rel))
+	}
+}
+
 // relative returns p, absolute or already relative, as a path from the root.
 func (g *guard) relative(p string) (string, bool) {
 	if path.IsAbs(p) {

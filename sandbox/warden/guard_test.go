@@ -75,6 +75,22 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// Moving what a second tree is mounted in would move that tree.
+func TestHold(t *testing.T) {
+	g, err := compile(exampleTree())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.hold("/ws")
+	g.hold("/other/a")
+	g.hold("/ws/far/off/tree")
+	for rel, want := range map[string]bool{"far": false, "far/off": false, "far/off/x": true, "other": true} {
+		if g.mayMove(rel) != want {
+			t.Errorf("%s: %v, want %v", rel, !want, want)
+		}
+	}
+}
+
 func TestCompileRefuses(t *testing.T) {
 	for what, tr := range map[string]Tree{
 		"root":     {Root: "ws"},

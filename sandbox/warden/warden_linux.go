@@ -61,6 +61,11 @@ func New(listener int, r Rules) (*Warden, error) {
 		w.close()
 		return nil, err
 	}
+	for _, t := range w.trees {
+		for _, o := range w.trees {
+			t.hold(o.root)
+		}
+	}
 	w.fast = syncWake(listener)
 	return w, nil
 }
