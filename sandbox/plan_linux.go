@@ -234,6 +234,39 @@ func (b *builder) homeTree() error {
 	}
 	b.mount(&g, quiet)
 	b.rule(g.at, rightsWrite)
+	return b.places(&g)
+}
+
+// places makes the places for what is granted below the agent's home: it is the
+// agent's own, so that nothing of the person's is littered. A link that an earlier
+// task left there is not followed out of it.
+func (b *builder) places(home *grant) error {
+	root, err := os.OpenRoot(home.host)
+	if err != nil {
+		return fmt.Errorf("cannot open the agent's home: %w", err)
+	}
+	defer root.Close()
+	for i := range b.grants {
+		g := &b.grants[i]
+		if g.Access == Hidden || g.at == home.at || !inside(g.at, home.at) {
+			continue
+		}
+		rel := g.at[len(home.at)+1:]
+		if _, err := root.Lstat(rel); err == nil {
+			continue
+		}
+		dir := rel
+		if !g.dir {
+			dir = filepath.Dir(rel)
+		}
+		err := root.MkdirAll(dir, 0o755)
+		if err == nil && !g.dir {
+			err = root.WriteFile(rel, nil, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot make a place for %s in the agent's home: %w", g.Path, err)
+		}
+	}
 	return nil
 }
 

@@ -146,8 +146,9 @@ func (s *Sandbox) spawn(spec *Spec) error {
 }
 
 // initCaps are the capabilities that init has in its own namespaces until the
-// walls are up.
-const initCaps = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SETPCAP
+// walls are up. An overlay keeps its mounter's, and needs the first to work in
+// directories of mode 0.
+const initCaps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SETPCAP
 
 func (s *Sandbox) hold(files []*os.File, done chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine

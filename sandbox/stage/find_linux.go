@@ -8,6 +8,11 @@ import (
 
 // find looks for the command as execvp(3) does, in the agent's own PATH.
 func (r *runner) find() (string, error) {
+	if fd, err := kernel.Open2(kernel.AtFDCWD, r.plan.Dir, kernel.OPath|syscall.O_DIRECTORY, 0); err != nil {
+		return "", failed("enter the working directory "+r.plan.Dir, err)
+	} else if err := syscall.Close(fd); err != nil {
+		return "", err
+	}
 	name := r.plan.Argv[0]
 	for i := 0; i < len(name); i++ {
 		if name[i] == '/' {
