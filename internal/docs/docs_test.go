@@ -168,3 +168,31 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+var testName = regexp.MustCompile(`\b((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\b`)
+
+// TestInvariantsAreTested holds ARCHITECTURE.md's table against the sources:
+// every test that it names exists.
+func TestInvariantsAreTested(t *testing.T) {
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	filepath.WalkDir("../..", func(p string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(p, "_test.go") {
+			b, _ := os.ReadFile(p)
+			all.Write(b)
+		}
+		return nil
+	})
+	names := testName.FindAllString(string(text), -1)
+	if len(names) < 30 {
+		t.Fatalf("only %d tests are named", len(names))
+	}
+	for _, n := range names {
+		if !strings.Contains(all.String(), "func "+n+"(") {
+			t.Errorf("ARCHITECTURE.md names %s, which does not exist", n)
+		}
+	}
+}
