@@ -19,7 +19,7 @@ type checker struct {
 	edge edge
 	seq  int // the segment being checked
 	last Checkpoint
-	// Where the newest whole batch begins, and its last record: a part of the
+	// Where the write of the newest whole batch begins, and its last record: a part of the
 	// bytes given to segment.
 	lastOff    int
 	lastRecord []byte
@@ -60,6 +60,9 @@ func (c *checker) segment(seq int, b []byte) (end int, f *Fault) {
 		switch {
 		case x.err == nil:
 			f = c.batch(&x)
+			if off == begin {
+				c.lastOff = 0
+			}
 		case errors.Is(x.err, errEnd) && len(x.recs) == 0 && off > begin && allZero(b[off:]):
 			return off, c.checkSignatures()
 		default:

@@ -27,8 +27,8 @@ func (a *acked) add(id ambit.RecordID, detail string) {
 
 // story makes or opens a log, writes to it from two sides over several
 // segments, closes it and opens it again. It stops at the first error.
-func story(m *memFS, k *Key, a *acked) error {
-	o := Options{Segment: MinSegment, Checkpoint: time.Microsecond, fs: m}
+func story(m *memFS, k *Key, a *acked, lag time.Duration) error {
+	o := Options{Segment: MinSegment, Checkpoint: lag, fs: m}
 	for round := range 2 {
 		l, err := begin(m, k, o)
 		if err != nil {
@@ -114,11 +114,18 @@ func holds(t *testing.T, what string, m *memFS, k *Key, a *acked) {
 	}
 }
 
+// How far the file checkpoint lags: hardly, or until the log is closed. The
+// first makes names durable on the way that the second does not.
+const (
+	often = time.Microsecond
+	never = time.Hour
+)
+
 // steps counts the changing operations of a story without faults.
-func steps(t *testing.T, k *Key) int {
+func steps(t *testing.T, k *Key, lag time.Duration) int {
 	t.Helper()
 	m, a := newMemFS(), &acked{ids: map[ambit.RecordID]string{}}
-	if err := story(m, k, a); err != nil {
+	if err := story(m, k, a, lag); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, "no fault", m, k, a)
@@ -133,17 +140,19 @@ func steps(t *testing.T, k *Key) int {
 func TestCrashAtEveryStep(t *testing.T) {
 	k := newKey(t)
 	dropped := 0
-	for at := 1; at <= steps(t, k); at++ {
-		m, a := newMemFS(), &acked{ids: map[ambit.RecordID]string{}}
-		m.failAt, m.short = at, at%3*700
-		_ = story(m, k, a)
-		for fate := range uint64(3) {
-			what := fmt.Sprintf("step %d, fate %d", at, fate)
-			after := m.crash(rand.New(rand.NewPCG(uint64(at), fate)))
-			holds(t, what, after, k, a)
-			dropped += countType(after, LogRecovered)
-			if t.Failed() {
-				return
+	for _, lag := range []time.Duration{often, never} {
+		for at := 1; at <= steps(t, k, lag); at++ {
+			m, a := newMemFS(), &acked{ids: map[ambit.RecordID]string{}}
+			m.failAt, m.short = at, at%3*700
+			_ = story(m, k, a, lag)
+			for fate := range uint64(3) {
+				what := fmt.Sprintf("step %d, fate %d", at, fate)
+				after := m.crash(rand.New(rand.NewPCG(uint64(at), fate)))
+				holds(t, what, after, k, a)
+				dropped += countType(after, LogRecovered)
+				if t.Failed() {
+					return
+				}
 			}
 		}
 	}
@@ -165,11 +174,11 @@ func countType(m *memFS, typ string) int {
 // opening that follows.
 func TestCrashDuringRecovery(t *testing.T) {
 	k := newKey(t)
-	total := steps(t, k)
+	total := steps(t, k, often)
 	for at := 10; at <= total; at += 7 {
 		m, a := newMemFS(), &acked{ids: map[ambit.RecordID]string{}}
 		m.failAt, m.short = at, 900
-		_ = story(m, k, a)
+		_ = story(m, k, a, often)
 		for again := 1; again < 14; again++ {
 			second := m.crash(rand.New(rand.NewPCG(uint64(at), 1)))
 			second.failAt, second.short = again, 300
@@ -189,13 +198,13 @@ func TestCrashDuringRecovery(t *testing.T) {
 // acknowledged.
 func TestFailureAtEveryStep(t *testing.T) {
 	k := newKey(t)
-	total := steps(t, k)
+	total := steps(t, k, often)
 	for _, fault := range []error{syscall.ENOSPC, syscall.EIO} {
 		for at := 1; at <= total; at++ {
 			what := fmt.Sprintf("%v at step %d", fault, at)
 			m, a := newMemFS(), &acked{ids: map[ambit.RecordID]string{}}
 			m.failAt, m.failErr, m.short = at, fault, at%3*700
-			err := story(m, k, a)
+			err := story(m, k, a, often)
 			if m.failed && err != nil && !errors.Is(err, fault) {
 				t.Errorf("%s: the error hides it: %v", what, err)
 			}

@@ -271,13 +271,24 @@ func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 	return len(b), err
 }
 
+// sync makes the writes since the last one durable. One that fails loses them
+// for good, although they can still be read: so does Linux.
 func (f *memFile) sync() error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	if err := f.m.step(); err != nil {
+		if f.m.failErr != nil {
+			f.i.writes = nil
+		}
 		return err
 	}
-	f.i.durable, f.i.writes = slices.Clone(f.i.now), nil
+	for len(f.i.durable) < len(f.i.now) {
+		f.i.durable = append(f.i.durable, 0)
+	}
+	for _, w := range f.i.writes {
+		copy(f.i.durable[w.off:], w.data)
+	}
+	f.i.writes = nil
 	return nil
 }
 

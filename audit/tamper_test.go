@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"ambit"
 )
 
@@ -261,6 +263,16 @@ func TestRecordsTampered(t *testing.T) {
 			fixCRC(b, recs[5].off)
 			f["000001.seg"] = b
 		}, Edit, 6},
+		{"record and its leaf hash edited", func(f files) {
+			b := bytes.Clone(seg)
+			r := b[recs[5].off:recs[5].end]
+			copy(r, bytes.Replace(r, []byte("acme"), []byte("evil"), 1))
+			fixCRC(b, recs[5].off)
+			leaf := tlog.RecordHash(r[frameHeader:])
+			copy(b[recs[6].end+frameHeader+4+2*len(leaf):], leaf[:])
+			fixCRC(b, recs[6].end)
+			f["000001.seg"] = b
+		}, Edit, 4},
 		{"segment deleted", func(f files) { delete(f, "000002.seg") }, Deletion, second},
 		{"first segment deleted", func(f files) { delete(f, "000001.seg") }, Deletion, 1},
 		{"segments swapped", func(f files) { f["000001.seg"], f["000002.seg"] = f["000002.seg"], f["000001.seg"] }, Reordering, 1},
