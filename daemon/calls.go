@@ -127,7 +127,11 @@ func (s *session) ask(ctx context.Context, in wire.Ask) (any, error) {
 	return wire.Answer{Approved: ans.Approved, Pending: ans.Pending, By: ans.By, Ticket: ans.Ticket, Why: ans.Why, Until: ans.Until}, nil
 }
 
-func (s *session) jwt(_ context.Context, in wire.JWT) (any, error) {
+func (s *session) jwt(ctx context.Context, in wire.JWT) (any, error) {
+	r := audit.Record{Type: audit.Lease, Task: string(s.taskID()), Agent: s.agent, Detail: "requested", Data: data(map[string]any{"provider": "jwt-svid", "audience": in.Audience})}
+	if _, err := s.d.log.Append(ctx, r); err != nil {
+		return nil, err
+	}
 	token, err := s.d.ids.JWT(s.taskID(), []string{in.Audience}, 0)
 	if err != nil {
 		return nil, err

@@ -126,6 +126,8 @@ func (s *Service) object() object {
 			o["credential"] = object{"env": c.Env}
 		case c.File != "":
 			o["credential"] = object{"file": c.File}
+		case c.JWT != "":
+			o["credential"] = object{"jwt": c.JWT}
 		default:
 			o["credential"] = object{"command": c.Command}
 		}
@@ -207,6 +209,9 @@ func (l *Line) object() object {
 	if l.WithoutAsking {
 		o["without-asking"] = true
 		o["until"] = l.Until.Format(time.RFC3339)
+	}
+	if len(l.Accept) > 0 {
+		o["lint-accept"] = acceptObject(l.Accept)
 	}
 	return o
 }

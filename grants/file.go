@@ -75,6 +75,8 @@ type Line struct {
 	WithoutAsking bool
 	Until         time.Time
 	UntilPos      Pos
+	// Accept holds what lint may find of the line, each with a reason.
+	Accept []Accept
 	// Implied marks a line that the sandbox's paths stand for.
 	Implied bool
 }
@@ -135,6 +137,7 @@ type Credential struct {
 	Env     string   // a variable of `ambit run`'s environment
 	File    string   // a path
 	Command []string // argv of a program that prints it
+	JWT     string   // an audience: the task's own JWT-SVID for it is the credential
 }
 
 // Inject says how the credential is put into a request. Exactly one of Header,

@@ -178,7 +178,7 @@ func (w *walker) credential(n *yaml.Node) *Credential {
 		w.add(c.Pos, credentialFix, "a credential is not written into the file")
 		return nil
 	}
-	m := w.fields(n, "a credential", "env", "file", "command")
+	m := w.fields(n, "a credential", "env", "file", "command", "jwt")
 	if n.Kind == yaml.MappingNode && len(m) != 1 {
 		w.add(c.Pos, credentialFix, "a credential is kept in exactly one place")
 		return nil
@@ -204,8 +204,22 @@ func (w *walker) credential(n *yaml.Node) *Credential {
 			}
 		}
 	}
+	if v := m["jwt"]; v != nil {
+		t, ok := w.text(v, "jwt")
+		if ok && (t.Value == "" || len(t.Value) > maxAudience) {
+			w.add(t.Pos, "write whom the token is for, such as https://api.acme.example", "jwt is not an audience of 1 to %d bytes", maxAudience)
+			ok = false
+		}
+		if !ok {
+			return nil
+		}
+		c.JWT = t.Value
+	}
 	return c
 }
+
+// maxAudience bounds the audience of a token, in bytes.
+const maxAudience = 256
 
 func (w *walker) inject(n *yaml.Node) *Inject {
 	in := &Inject{Pos: nodePos(n)}

@@ -270,6 +270,9 @@ func credentialWords(s *Service, c *Credential) string {
 	case c.File != "":
 		from = "the file " + c.File
 	}
+	if c.JWT != "" {
+		return "its credential is the task's own identity, as a token for " + show(c.JWT) + " that lives for minutes and is added outside: the agent never has it"
+	}
 	out := "its credential comes from " + from + " and is added outside: the agent never has it"
 	if len(s.Env) > 0 {
 		out += ", and sees a placeholder in " + join(texts(s.Env))

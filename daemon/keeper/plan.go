@@ -25,6 +25,7 @@ type plan struct {
 	hosts   []string // names that the resolver knows
 	ports   []uint16
 	secrets []secret
+	tokens  map[string]string // service to the audience of the JWT-SVID it takes
 }
 
 // secret is a service's credential and where its placeholder goes.
@@ -37,7 +38,7 @@ type secret struct {
 // makePlan works out the plan of one run. argv0 is what the person named to
 // run.
 func makePlan(g *Grants, argv0, dir string, lookup func(string) (string, bool)) (*plan, error) {
-	p := &plan{g: g, env: newEnviron(lookup)}
+	p := &plan{g: g, env: newEnviron(lookup), tokens: map[string]string{}}
 	path, _ := lookup("PATH")
 	p.program(argv0, path, dir)
 	for _, u := range g.File().Uses {
@@ -206,7 +207,9 @@ func (p *plan) service(s grants.Service) error {
 			Inject: injection(s, h.Value), HasCredential: s.Credential != nil, EncodedSlash: s.EncodedSlash,
 		})
 	}
-	if s.Credential != nil {
+	if s.Credential != nil && s.Credential.JWT != "" {
+		p.tokens[s.Name.Value] = s.Credential.JWT
+	} else if s.Credential != nil {
 		x := secret{service: s.Name.Value, kind: s.Kind.Value, from: s.Credential}
 		for _, t := range s.Env {
 			x.env = append(x.env, t.Value)

@@ -235,7 +235,7 @@ func (k *keeper) makeGate(roots func() (*x509.CertPool, error)) (err error) {
 	k.names = names.New(k.plan.hosts, k.refusedName)
 	live := grants.NewLive(k.o.Grants.Grants, time.Now)
 	k.pipe, err = pipeline.New(pipeline.Config{
-		Task: t.ID, Agent: t.Agent, Identity: k.link, Decider: live, Asker: asker{k.link, live}, Recorder: k.link, Minter: k.link,
+		Task: t.ID, Agent: t.Agent, Identity: k.link, Decider: live, Asker: asker{k.link, live}, Recorder: k.link, Minter: &minter{Minter: k.link, link: k.link, audience: k.plan.tokens},
 		Freeze: func(err error) { k.stop(&Ended{By: "the pipeline", Why: err.Error()}) },
 	})
 	if err != nil {
