@@ -73,7 +73,7 @@ func attackHidden([]string) error {
 
 // attackDying kills processes in the middle of their calls.
 func attackDying([]string) error {
-	for i := range 40 {
+	for i := range 25 {
 		cmd := exec.Command("/bin/sh", "-c", "while :; do : > d$$; mkdir m$$; mv m$$ n$$; rmdir n$$; : > .envrc; done 2>/dev/null")
 		if err := cmd.Start(); err != nil {
 			return err
@@ -125,7 +125,7 @@ func attackInterrupted([]string) error {
 	if _, err := unix.Setitimer(unix.ITIMER_REAL, timer); err != nil {
 		return err
 	}
-	for i := range 2000 {
+	for i := range 500 {
 		if err := unix.Mkdir("i"+strconv.Itoa(i), 0o755); err != nil {
 			return fmt.Errorf("mkdir %d: %w", i, err)
 		}

@@ -5,7 +5,8 @@ package warden
 type Rules struct {
 	Trees []Tree
 	// Denied, when set, is told of refusals, from one goroutine and at most
-	// ten times a second; [Warden.Refused] counts all of them. The path is
+	// ten times a second, never after Serve has returned; a burst beyond 16 is
+	// not told. [Warden.Refused] counts all of them. The path is
 	// absolute as the sandbox sees it; its last name is the agent's bytes.
 	Denied func(path string)
 }

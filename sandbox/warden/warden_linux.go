@@ -143,17 +143,18 @@ func mountPoint(path string) (uint64, error) {
 // must end the task, whose processes wait in the kernel.
 func (w *Warden) Serve() error {
 	done := make(chan error, workers+1)
-	stop := make(chan struct{})
-	defer close(stop)
+	stop, told := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		w.report(stop)
+	}()
+	defer func() { close(stop); <-told }()
 	go func() {
 		awaitHangUp(w.listener)
 		done <- nil
 	}()
 	for range workers {
 		go func() { done <- (&worker{w: w}).serve() }()
-	}
-	if w.tell != nil {
-		go w.report(stop)
 	}
 	return <-done
 }
@@ -186,15 +187,23 @@ func (w *Warden) refuse(path string) {
 	}
 }
 
-// report hands refusals to the callback, at most ten a second.
+// report hands refusals to the callback, at most ten a second, and those that
+// still wait when the end comes.
 func (w *Warden) report(stop <-chan struct{}) {
-	for {
+	for pause := time.Duration(0); ; pause = 100 * time.Millisecond {
 		select {
 		case <-stop:
+			for len(w.denied) > 0 {
+				w.tell(<-w.denied)
+			}
 			return
+		case <-time.After(pause):
+		}
+		select {
+		case <-stop:
+			continue
 		case path := <-w.denied:
 			w.tell(path)
-			time.Sleep(100 * time.Millisecond)
 		}
 	}
 }
