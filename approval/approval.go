@@ -86,7 +86,7 @@ type Config struct {
 	Now   func() time.Time
 	// Live returns nil while the task may act.
 	Live func(ambit.TaskID) error
-	// Alert must not block.
+	// Alert must neither block nor call the desk.
 	Alert   func(Alert)
 	Life    time.Duration
 	MaxOpen int
@@ -144,8 +144,12 @@ func Open(ctx context.Context, c Config) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Timers of questions whose time is over run at once.
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, r := range rows {
 		if err := d.load(r, now); err != nil {
+			d.stop()
 			return nil, err
 		}
 	}
@@ -166,7 +170,7 @@ func (d *Desk) load(r row.Question, now time.Time) error {
 }
 
 // put takes q into memory and sets the timer that turns it into a no. mu is
-// held, or nobody knows d yet.
+// held.
 func (d *Desk) put(q *question, now time.Time) {
 	d.byTicket[q.Ticket] = q
 	d.byAction[key{q.Task, q.Digest}] = q
@@ -178,6 +182,11 @@ func (d *Desk) put(q *question, now time.Time) {
 func (d *Desk) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.stop()
+}
+
+// stop is called with mu held.
+func (d *Desk) stop() {
 	d.closed = true
 	for _, q := range d.byTicket {
 		q.timer.Stop()

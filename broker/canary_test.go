@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -12,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"context"
 
 	"ambit"
 	"ambit/store"
@@ -136,4 +135,22 @@ func TestSlowCommandIsEnded(t *testing.T) {
 	if commandTime != 10*time.Second {
 		t.Errorf("commands may take %v", commandTime)
 	}
+}
+
+// A file that becomes a link after it was looked at is not followed.
+func TestLinkIsNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(target, []byte("x"), 0o600), os.Symlink(target, link)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := openNoFollow(link); err == nil {
+		f.Close()
+		t.Error("followed a link")
+	}
+	f, err := openNoFollow(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
 }

@@ -26,17 +26,17 @@ const (
 
 // Claims is what a JWT-SVID says.
 type Claims struct {
-	Subject   string           `json:"sub"` // the task's SPIFFE ID
-	Audience  jwt.Audience     `json:"aud"`
-	Expiry    *jwt.NumericDate `json:"exp"`
-	IssuedAt  *jwt.NumericDate `json:"iat"`
-	ID        string           `json:"jti"`
-	OnBehalf  *Actor           `json:"act,omitempty"`
-	ambitTask ambit.TaskID
+	Subject  string           `json:"sub"` // the task's SPIFFE ID
+	Audience jwt.Audience     `json:"aud"`
+	Expiry   *jwt.NumericDate `json:"exp"`
+	IssuedAt *jwt.NumericDate `json:"iat"`
+	ID       string           `json:"jti"`
+	OnBehalf *Actor           `json:"act,omitempty"`
+	task     ambit.TaskID
 }
 
 // Task returns the task that the claims speak for.
-func (c Claims) Task() ambit.TaskID { return c.ambitTask }
+func (c Claims) Task() ambit.TaskID { return c.task }
 
 // Actor is the party on whose behalf a task acts, in the nested form of
 // RFC 8693 section 4.1: the parent's SPIFFE ID and so on upwards, the person
@@ -158,7 +158,7 @@ func (a *Authority) verifyJWT(token, audience string) (c Claims, err error) {
 	case audience == "" || !slices.Contains(c.Audience, audience):
 		return Claims{}, jwt.ErrInvalidAudience
 	}
-	c.ambitTask, err = a.liveID(c.Subject)
+	c.task, err = a.liveID(c.Subject)
 	return c, err
 }
 

@@ -47,14 +47,14 @@ func (s *Store) explain(what string, err error) error { return explain(s.path, w
 // explain turns an error of SQLite or the file system into one with a next
 // step. Errors of this package's own pass through under the same sentence.
 func explain(path, what string, err error) error {
-	kind, next := classify(err)
+	next, kind := classify(err)
 	if kind == nil {
 		return fmt.Errorf("cannot %s: %w", what, err)
 	}
 	return fmt.Errorf("cannot %s: %s: %w%s (%w)", what, path, kind, next, err)
 }
 
-func classify(err error) (kind error, next string) {
+func classify(err error) (next string, kind error) {
 	const (
 		damaged  = ": put it aside and begin a new one; the log keeps what happened"
 		full     = ": make room on that disk; nothing is performed until then"
@@ -63,36 +63,36 @@ func classify(err error) (kind error, next string) {
 	)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return row.ErrMissing, ""
+		return "", row.ErrMissing
 	case errors.Is(err, fs.ErrNotExist):
-		return fs.ErrNotExist, ": make its folder, or set AMBIT_HOME to one that is there"
+		return ": make its folder, or set AMBIT_HOME to one that is there", fs.ErrNotExist
 	}
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return ErrReadOnly, readOnly
+		return readOnly, ErrReadOnly
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
-		return nil, ""
+		return "", nil
 	}
 	switch e.Code() {
 	case codeConstraintKey, codeConstraintUnique:
-		return row.ErrExists, ""
+		return "", row.ErrExists
 	case codeConstraintTrigger:
-		return row.ErrMoved, ""
+		return "", row.ErrMoved
 	case codeShmSize:
-		return ErrFull, full
+		return full, ErrFull
 	}
 	switch e.Code() & 0xff {
 	case codeCorrupt, codeNotADB:
-		return ErrDamaged, damaged
+		return damaged, ErrDamaged
 	case codeFull:
-		return ErrFull, full
+		return full, ErrFull
 	case codeReadOnly, codePerm, codeCantOpen:
-		return ErrReadOnly, readOnly
+		return readOnly, ErrReadOnly
 	case codeBusy, codeLocked:
-		return ErrBusy, busy
+		return busy, ErrBusy
 	case codeIOErr:
-		return ErrDamaged, ": look at the disk it is on, then put the file aside"
+		return ": look at the disk it is on, then put the file aside", ErrDamaged
 	}
-	return nil, ""
+	return "", nil
 }

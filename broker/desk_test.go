@@ -1,0 +1,200 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"ambit"
+	"ambit/store/row"
+)
+
+// ledger is a store in memory, and the log, which take note of every step and
+// can stop at any of them, as a crash does.
+type ledger struct {
+	mu     sync.Mutex
+	rows   map[string]row.Lease
+	steps  []string
+	stopAt int  // the step at which all fails from then on; 0 is never
+	late   bool // the step itself still happens
+}
+
+var errStopped = errors.New("stopped")
+
+// step says whether a step happens, and what its caller hears.
+func (l *ledger) step(name string) (happens bool, err error) {
+	l.steps = append(l.steps, name)
+	n := len(l.steps)
+	if l.stopAt == 0 || n < l.stopAt {
+		return true, nil
+	}
+	return n == l.stopAt && l.late, errStopped
+}
+
+func (l *ledger) AddLease(_ context.Context, v row.Lease) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ok, err := l.step("add " + string(v.State))
+	if ok {
+		l.rows[v.ID] = v
+	}
+	return err
+}
+
+func (l *ledger) MoveLease(_ context.Context, m row.LeaseMove) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ok, err := l.step("move " + string(m.To))
+	v, there := l.rows[m.ID]
+	switch {
+	case !ok:
+		return err
+	case !there:
+		return row.ErrMissing
+	case v.State != m.From:
+		return row.ErrMoved
+	}
+	v.State = m.To
+	if m.Handle != "" {
+		v.Handle = m.Handle
+	}
+	l.rows[m.ID] = v
+	return err
+}
+
+func (l *ledger) OpenLeases(context.Context) (out []row.Lease, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, v := range l.rows {
+		if v.State != row.LeaseDead {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
+func (l *ledger) record(_ context.Context, v row.Lease) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := l.step("log " + string(v.State))
+	return err
+}
+
+// cloud is a service with credentials that can be ended, and its provider.
+type cloud struct {
+	mu     sync.Mutex
+	l      *ledger
+	n      int
+	live   map[string][]string // secrets by lease
+	refuse error               // of Revoke
+	hang   bool                // Mint waits for its caller to be gone
+}
+
+func (c *cloud) Name() string { return "cloud" }
+
+func (c *cloud) Mint(ctx context.Context, o Order) (Credential, error) {
+	c.l.mu.Lock()
+	ok, err := c.l.step("mint")
+	c.l.mu.Unlock()
+	c.mu.Lock()
+	c.n++
+	secret := fmt.Sprintf("secret-%d", c.n)
+	if ok {
+		c.live[o.Lease] = append(c.live[o.Lease], secret)
+	}
+	hang := c.hang
+	c.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+	}
+	return Credential{Secret: ambit.NewSecret([]byte(secret)), Handle: "h-" + o.Lease}, err
+}
+
+func (c *cloud) Revoke(_ context.Context, l row.Lease) error {
+	c.l.mu.Lock()
+	ok, err := c.l.step("revoke")
+	c.l.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refuse != nil {
+		return c.refuse
+	}
+	if ok {
+		delete(c.live, l.ID)
+	}
+	return err
+}
+
+func (c *cloud) Prove(_ context.Context, l row.Lease) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.live[l.ID]) > 0, nil
+}
+
+func (c *cloud) usable(secret []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.live {
+		if slices.Contains(l, string(secret)) {
+			return true
+		}
+	}
+	return false
+}
+
+// desk is a broker with all around it.
+type desk struct {
+	*Broker
+	t      *testing.T
+	ledger *ledger
+	cloud  *cloud
+	mu     sync.Mutex
+	over   map[ambit.TaskID]bool
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	l := &ledger{rows: map[string]row.Lease{}}
+	d := &desk{t: t, ledger: l, cloud: &cloud{l: l, live: map[string][]string{}}, over: map[ambit.TaskID]bool{}}
+	d.open()
+	return d
+}
+
+func (d *desk) open() {
+	d.t.Helper()
+	var err error
+	d.Broker, err = Open(Config{Store: d.ledger, Now: time.Now, Live: d.live, Record: d.ledger.record})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *desk) live(id ambit.TaskID) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over[id] {
+		return errors.New("the task is not live")
+	}
+	return nil
+}
+
+func (d *desk) register(task ambit.TaskID, service string, life time.Duration) {
+	d.t.Helper()
+	if err := d.Register(task, service, time.Now().Add(life), d.cloud); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *desk) mint(task ambit.TaskID, service string) Lease {
+	d.t.Helper()
+	l, err := d.Mint(d.t.Context(), task, service)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return l
+}
+
