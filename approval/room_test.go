@@ -167,4 +167,3 @@ func (r *room) want(what string, approved bool, q Question) Answer {
 	}
 	return a
 }
-

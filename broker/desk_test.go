@@ -197,4 +197,3 @@ func (d *desk) mint(task ambit.TaskID, service string) Lease {
 	}
 	return l
 }
-
