@@ -13,9 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// workers answer notices at the same time; one is always enough, more keep a
-// slow file system from holding up every other process.
-const workers = 4
+// workers answer notices at the same time. The second keeps one slow file
+// operation from holding up every process; each further one would make all
+// calls slower, because the kernel wakes them in turn and finds them cold.
+const workers = 2
 
 // Warden answers the notices of one sandbox. It is made by [New] only.
 type Warden struct {
