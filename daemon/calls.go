@@ -34,7 +34,7 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	if err := s.take(e.Task); err != nil {
 		return nil, err
 	}
-	marks, err := s.register(ctx, e.Task, in.Secrets)
+	marks, err := s.register(e.Task, in)
 	if err != nil {
 		s.d.finish(e.Task.ID, wire.End{Status: -1, Detail: "it could not be set up"})
 		return nil, err
@@ -51,10 +51,10 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 
 // register gives the broker what the person handed over, and returns what the
 // agent holds instead.
-func (s *session) register(ctx context.Context, t identity.Task, secrets map[string]wire.Secret) (map[string]string, error) {
+func (s *session) register(t identity.Task, in wire.Enrol) (map[string]string, error) {
 	marks := map[string]string{}
-	for service, w := range secrets {
-		if err := s.d.register(ctx, t, service, w); err != nil {
+	for service, w := range in.Secrets {
+		if err := s.d.register(t, service, w, in.Writable); err != nil {
 			return nil, err
 		}
 		marks[service] = broker.Placeholder(w.Kind)

@@ -37,11 +37,11 @@ func (d *Daemon) recordLease(ctx context.Context, l row.Lease) error {
 }
 
 // register tells the broker where a task's credential comes from.
-func (d *Daemon) register(_ context.Context, t identity.Task, service string, w wire.Secret) error {
+func (d *Daemon) register(t identity.Task, service string, w wire.Secret, writable []string) error {
 	var s broker.Source
 	switch {
 	case w.File != "":
-		s = broker.File{Path: w.File, Apart: []string{t.Workspace, d.home.Dir}, Warn: func(m string) { fmt.Fprintln(os.Stderr, "ambit daemon:", m) }}
+		s = broker.File{Path: w.File, Apart: append([]string{t.Workspace, d.home.Dir}, writable...), Warn: func(m string) { fmt.Fprintln(os.Stderr, "ambit daemon:", m) }}
 	default:
 		v, err := broker.Value(service, w.Value)
 		if err != nil {

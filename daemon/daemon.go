@@ -194,7 +194,7 @@ func (d *Daemon) acceptGates(ln net.Listener) {
 func (d *Daemon) sweep(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	for {
+	for n := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -202,6 +202,11 @@ func (d *Daemon) sweep(ctx context.Context) {
 		}
 		if err := d.ids.Sweep(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "ambit daemon: cannot sweep:", err)
+		}
+		if n++; n%60 == 0 {
+			if err := d.broker.Sweep(ctx); err != nil {
+				fmt.Fprintln(os.Stderr, "ambit daemon: cannot end leases:", err)
+			}
 		}
 		if d.idle() {
 			return

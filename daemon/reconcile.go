@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -79,6 +80,10 @@ func (d *Daemon) changed(t identity.Task) {
 	d.mu.Lock()
 	s := d.sessions[t.ID]
 	d.mu.Unlock()
+	go func() {
+		d.broker.End(context.Background(), t.ID)
+		d.desk.End(context.Background(), t.ID)
+	}()
 	if s == nil {
 		return
 	}

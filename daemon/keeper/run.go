@@ -108,7 +108,7 @@ func (k *keeper) enrol(ctx context.Context) error {
 	f := k.o.Grants.File()
 	e := wire.Enrol{
 		Build: k.o.Build, Agent: f.Agent.Value, Owner: f.Owner.Value, Purpose: f.Purpose.Value, OnBehalfOf: k.o.Person, TTL: f.Expires,
-		Command: k.o.Argv, Workspace: k.o.Grants.Workspace, Grants: k.o.Grants.Source, Digest: f.Digest(), CSR: csr, Secrets: secrets,
+		Command: k.o.Argv, Workspace: k.o.Grants.Workspace, Grants: k.o.Grants.Source, Digest: f.Digest(), CSR: csr, Secrets: secrets, Writable: k.writable(),
 	}
 	sign := func(nonce []byte) ([]byte, error) {
 		if len(nonce) != len(identity.Challenge{}) {

@@ -38,10 +38,11 @@ type Enrol struct {
 	TTL        time.Duration     `json:"ttl"`
 	Command    []string          `json:"command"`
 	Workspace  string            `json:"workspace"`
-	Grants     []byte            `json:"grants"`  // the file, as it was read
-	Digest     ambit.Digest      `json:"digest"`  // of its canonical form
-	CSR        []byte            `json:"csr"`     // PKCS #10, DER; the key stays with the gatekeeper
-	Secrets    map[string]Secret `json:"secrets"` // by service
+	Grants     []byte            `json:"grants"`   // the file, as it was read
+	Digest     ambit.Digest      `json:"digest"`   // of its canonical form
+	CSR        []byte            `json:"csr"`      // PKCS #10, DER; the key stays with the gatekeeper
+	Secrets    map[string]Secret `json:"secrets"`  // by service
+	Writable   []string          `json:"writable"` // where the agent can write: no credential is read from there
 }
 
 // Secret is where a service's credential comes from: a value that the person's

@@ -123,7 +123,7 @@ func (b *bench) certificate() error {
 	}
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	pk := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})
-	for name, data := range map[string][]byte{"cert.pem": cert, "key.pem": pk, "both.pem": append(pk, cert...)} {
+	for name, data := range map[string][]byte{"cert.pem": cert, "work/cert.pem": cert, "key.pem": pk, "both.pem": append(pk, cert...)} {
 		if err := os.WriteFile(b.path(name), data, 0o600); err != nil {
 			return err
 		}

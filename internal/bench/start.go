@@ -26,7 +26,7 @@ read:
 
 // start measures `true` with all controls on against bwrap, in turn.
 func (b *bench) start(n int) (bool, error) {
-	if err := os.WriteFile(b.path("start.yaml"), []byte(startGrants), 0o600); err != nil {
+	if err := os.WriteFile(b.path("work/start.yaml"), []byte(startGrants), 0o600); err != nil {
 		return false, err
 	}
 	all := b.contenders()
@@ -57,7 +57,7 @@ func (b *bench) start(n int) (bool, error) {
 func (b *bench) contenders() []*contender {
 	all := []*contender{
 		{name: "bwrap", argv: []string{"bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"}},
-		{name: "ambit", argv: []string{b.ambit, "run", "--grants", b.path("start.yaml"), "--", "true"}, ours: true},
+		{name: "ambit", argv: []string{b.ambit, "run", "--grants", b.path("work/start.yaml"), "--", "true"}, ours: true},
 	}
 	for _, p := range []*contender{
 		{name: "firejail", argv: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--private", "true"}},

@@ -34,8 +34,8 @@ func (b *bench) web(seconds int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	grants := fmt.Sprintf(webGrants, port, b.path("cert.pem"))
-	if err := os.WriteFile(b.path("web.yaml"), []byte(grants), 0o600); err != nil {
+	grants := fmt.Sprintf(webGrants, port, "cert.pem")
+	if err := os.WriteFile(b.path("work/web.yaml"), []byte(grants), 0o600); err != nil {
 		return false, err
 	}
 	fmt.Printf("\nHTTPS requests with keep-alive, %d s each\n", seconds)
@@ -85,7 +85,7 @@ func (b *bench) wrk(conns, seconds int, url string) (load, error) {
 }
 
 func (b *bench) wrkInside(conns, seconds int) (load, error) {
-	return parse(b.command(b.ambit, "run", "--grants", b.path("web.yaml"), "--", "wrk", "-t1", "-c"+strconv.Itoa(conns),
+	return parse(b.command(b.ambit, "run", "--grants", b.path("work/web.yaml"), "--", "wrk", "-t1", "-c"+strconv.Itoa(conns),
 		fmt.Sprintf("-d%ds", seconds), "--latency", "https://bench.test/"))
 }
 
@@ -111,7 +111,7 @@ func parse(c interface{ CombinedOutput() ([]byte, error) }) (l load, err error) 
 // memory is what the gatekeeper has resident, in MiB, after 10,000 requests.
 func (b *bench) memory() (float64, error) {
 	script := `wrk -t1 -c8 -d4s https://bench.test/ >out.txt; echo done >>out.txt; read wait`
-	c := b.command(b.ambit, "run", "--grants", b.path("web.yaml"), "--", "sh", "-c", strings.ReplaceAll(script, "out.txt", "/tmp/out.txt")+"; cat /tmp/out.txt")
+	c := b.command(b.ambit, "run", "--grants", b.path("work/web.yaml"), "--", "sh", "-c", strings.ReplaceAll(script, "out.txt", "/tmp/out.txt")+"; cat /tmp/out.txt")
 	in, err := c.StdinPipe()
 	if err != nil {
 		return 0, err
