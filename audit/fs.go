@@ -156,6 +156,11 @@ func readAll(d fsys, path string, limit int64) ([]byte, error) {
 	if n > limit {
 		return nil, fmt.Errorf("cannot read %s: %d bytes, at most %d", path, n, limit)
 	}
+	return readPrefix(f, n)
+}
+
+// readPrefix reads the first n bytes of a file, or all when it is shorter.
+func readPrefix(f file, n int64) ([]byte, error) {
 	b := make([]byte, n)
 	got, err := f.ReadAt(b, 0)
 	if err != nil && err != io.EOF {

@@ -242,8 +242,12 @@ func (l *Log) firstToCheck(c *checker) (int, error) {
 		return 1, err
 	}
 	for seq := count; seq > 1; seq-- {
-		b, err := readAll(l.opts.fs, segmentPath(l.dir, seq), MaxSegment)
+		f, err := l.opts.fs.OpenFile(segmentPath(l.dir, seq), os.O_RDONLY)
 		if err != nil {
+			return 0, err
+		}
+		b, err := readPrefix(f, maxWrite) // its first batch is within
+		if err = errors.Join(err, f.Close()); err != nil {
 			return 0, err
 		}
 		kind, p, off, err := nextFrame(b, 0)
