@@ -10,7 +10,7 @@ import (
 // lineKeys are the words of a line that are not a service's name.
 func lineKeys() []string {
 	return append([]string{
-		"operations", "except", "refs", "because", "during", "at-most", "without-asking", "until",
+		"operations", "except", "refs", "because", "during", "at-most", "without-asking", "until", "lint-accept",
 	}, laterKeys()...)
 }
 
@@ -111,6 +111,9 @@ func (w *walker) detail(l *Line, m map[string]*yaml.Node) {
 		l.Cond.AtMost = w.rate(v)
 	}
 	w.waiver(l, m)
+	if v := m["lint-accept"]; v != nil {
+		l.Accept = w.accepts(v)
+	}
 	for _, k := range laterKeys() {
 		if v := m[k]; v != nil {
 			w.add(nodePos(v), "remove it, or put the line under ask", "the condition %s cannot be enforced by this build", k)

@@ -1,0 +1,73 @@
+package grants
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Accept is one entry of a line's `lint-accept`: a danger that somebody has
+// looked at, and why it stands.
+type Accept struct {
+	Rule    Text // an ID of [LintRules]
+	Because Text
+}
+
+// accepts reads `lint-accept: {rule: reason}`. It is part of the canonical form,
+// where a comment would not be: whoever approves the file has seen it.
+func (w *walker) accepts(n *yaml.Node) []Accept {
+	var out []Accept
+	for _, e := range w.entries(n, "lint-accept") {
+		if w.full() {
+			break
+		}
+		if _, ok := lintRule(e.key.Value); !ok {
+			w.add(e.key.Pos, didYouMean(e.key.Value, lintRuleIDs()), "lint has no rule %s", show(e.key.Value))
+			continue
+		}
+		if because := w.prose(e.val, "the reason to accept "+e.key.Value); because.Value != "" {
+			out = append(out, Accept{e.key, because})
+		}
+	}
+	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+		w.add(nodePos(n), "fill it in, or remove it", "lint-accept is empty")
+	}
+	return out
+}
+
+func acceptObject(as []Accept) object {
+	o := object{}
+	for _, a := range as {
+		o[a.Rule.Value] = a.Because.Value
+	}
+	return o
+}
+
+// accept marks the findings that the file gives a reason for, and reports the
+// reasons that nothing was found for: they would hide what comes later.
+func (l *linter) accept() {
+	used := make(map[*Line]map[string]bool)
+	for i := range l.out {
+		f := &l.out[i]
+		if f.at == nil {
+			continue
+		}
+		for _, a := range f.at.Accept {
+			if a.Rule.Value == f.Rule {
+				f.Accepted = a.Because.Value
+				if used[f.at] == nil {
+					used[f.at] = make(map[string]bool)
+				}
+				used[f.at][f.Rule] = true
+			}
+		}
+	}
+	for _, line := range l.g.file.Lines {
+		for _, a := range line.Accept {
+			if !used[line][a.Rule.Value] {
+				l.add("unused-accept", nil, a.Rule.Pos, "remove it",
+					fmt.Sprintf("lint-accept names %s, which is not found here", a.Rule.Value))
+			}
+		}
+	}
+}
