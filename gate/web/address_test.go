@@ -67,13 +67,13 @@ func TestRefusalsRevealNothing(t *testing.T) {
 	} {
 		var asked atomic.Int32
 		h := newHouse(t, nil, func(h *house, c *Config) { c.Routes[0].Dial = "" })
-		h.decide = func(*ambit.Action) ambit.Verdict { return ambit.Deny }
+		h.change(func() { h.decide = func(*ambit.Action) ambit.Verdict { return ambit.Deny } })
 		h.resolve = func(ctx context.Context, n string) ([]netip.Addr, error) { asked.Add(1); return resolve(ctx, n) }
 		_, denied := get(t, h.client(), h.url("/x"))
 		if asked.Load() != 0 {
 			t.Errorf("%s: a name was resolved before the verdict", name)
 		}
-		h.decide = func(*ambit.Action) ambit.Verdict { return ambit.Allow }
+		h.change(func() { h.decide = func(*ambit.Action) ambit.Verdict { return ambit.Allow } })
 		_, failed := get(t, h.client(), h.url("/x"))
 		if asked.Load() != 1 {
 			t.Errorf("%s: resolved %d times", name, asked.Load())
@@ -114,7 +114,7 @@ func TestUpstreamIsVerified(t *testing.T) {
 
 func TestNothingWithoutARecord(t *testing.T) {
 	h := newHouse(t, nil, withCredential)
-	h.log.fail = errors.New("the disk is full")
+	h.change(func() { h.log.fail = errors.New("the disk is full") })
 	code, body := get(t, h.client(), h.url("/x"))
 	if code != 403 || !strings.Contains(body, pipeline.CodeNoRecord) || len(h.up.requests()) != 0 {
 		t.Errorf("got %d %s, the upstream saw %v", code, body, h.up.requests())
@@ -127,7 +127,7 @@ func TestAfterRevocationNothingPasses(t *testing.T) {
 	if code, _ := get(t, c, h.url("/x")); code != 200 {
 		t.Fatal(code)
 	}
-	h.live = errors.New("the task was revoked")
+	h.change(func() { h.live = errors.New("the task was revoked") })
 	if code, _ := get(t, c, h.url("/x")); code != 403 || len(h.up.requests()) != 1 {
 		t.Errorf("got %d, the upstream saw %d", code, len(h.up.requests()))
 	}

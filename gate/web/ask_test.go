@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -153,6 +154,8 @@ func TestAskUnforeseen(t *testing.T) {
 func TestBuffersAreBounded(t *testing.T) {
 	h := newHouse(t, nil, asking, func(_ *house, c *Config) { c.Limits.BufferTotal = 1 << 20 })
 	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(release)
 	entered := make(chan struct{}, 4)
 	h.ask = func(pipeline.Question) (pipeline.Answer, error) {
 		entered <- struct{}{}
@@ -180,7 +183,7 @@ func TestBuffersAreBounded(t *testing.T) {
 	if resp.StatusCode != 403 || !strings.Contains(string(b), CodeBusy) {
 		t.Errorf("got %d %s", resp.StatusCode, b)
 	}
-	close(hold)
+	release()
 	if code := <-done; code != 403 {
 		t.Errorf("the first got %d", code)
 	}

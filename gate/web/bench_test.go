@@ -106,6 +106,9 @@ func TestResidentMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("reads /proc/self/status")
 	}
+	if raceDetector {
+		t.Skip("the race detector's own memory would be measured")
+	}
 	if os.Getenv(memoryChild) != "" {
 		memoryOfMany(t)
 		return

@@ -53,7 +53,7 @@ func TestPlaceholdersDoNotLeave(t *testing.T) {
 		c := h.client(proto)
 		for name, spoil := range tests {
 			t.Run(proto+" "+name, func(t *testing.T) {
-				h.alerts.kinds = nil
+				h.alerts.clear()
 				req, _ := http.NewRequest("GET", h.url("/a"), nil)
 				spoil(req)
 				resp, err := c.Do(req)
@@ -156,7 +156,7 @@ func TestInjection(t *testing.T) {
 			if b, _ := io.ReadAll(resp.Body); strings.Contains(string(b), testSecret) || strings.Contains(string(b), url.QueryEscape(testSecret)) {
 				t.Errorf("the agent got %s", b)
 			}
-			if all := fmt.Sprint(h.log.intents, h.log.ends); strings.Contains(all, testSecret) || strings.Contains(all, url.QueryEscape(testSecret)) {
+			if all := h.log.text(); strings.Contains(all, testSecret) || strings.Contains(all, url.QueryEscape(testSecret)) {
 				t.Error("the log holds the credential")
 			}
 		})

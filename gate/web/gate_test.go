@@ -47,7 +47,7 @@ func TestRequestPassesAndIsRecorded(t *testing.T) {
 				t.Error("the agent's User-Agent was lost")
 			}
 			eventually(t, "third outcome", func() bool { _, _, e := h.log.counts(); return e == 3 })
-			in := h.log.intents[0].Action
+			in := h.log.intended()[0]
 			if in.Operation != "http.post" || in.Effect != ambit.Write || in.Resource.String() != h.authority()+"/repos/acme x/web" {
 				t.Errorf("recorded %+v", in)
 			}

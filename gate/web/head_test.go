@@ -119,6 +119,27 @@ func TestSlowHeadIsRefused(t *testing.T) {
 	}
 }
 
+func TestStalledBodyIsCut(t *testing.T) {
+	for _, proto := range []string{"http/1.1", "h2"} {
+		h := newHouse(t, nil, func(_ *house, c *Config) { c.Limits.Stall = 200 * time.Millisecond })
+		r, w := io.Pipe()
+		defer w.Close()
+		go io.WriteString(w, "begun")
+		req, _ := http.NewRequestWithContext(t.Context(), "POST", h.url("/x"), r)
+		start := time.Now()
+		if resp, err := h.client(proto).Do(req); err == nil {
+			if resp.StatusCode == 200 {
+				t.Errorf("%s: got %s", proto, resp.Status)
+			}
+			resp.Body.Close()
+		}
+		if d := time.Since(start); d > 4*time.Second {
+			t.Errorf("%s: cut after %v", proto, d)
+		}
+		eventually(t, "cut upload", func() bool { s := h.up.requests(); return len(s) == 1 && s[0].cut })
+	}
+}
+
 func TestConnectionsAreBounded(t *testing.T) {
 	h := newHouse(t, nil, func(_ *house, c *Config) { c.Limits.Conns = 2 })
 	a, b := h.raw(), h.raw()

@@ -38,6 +38,7 @@ const (
 
 type house struct {
 	t        testing.TB
+	mu       sync.Mutex // guards decide, live and log.fail between requests
 	gate     *Gate
 	auth     *Authority
 	up       *upstream
@@ -100,6 +101,24 @@ func (l *memLog) counts() (intents, refusals, ends int) {
 	return len(l.intents), len(l.refusals), len(l.ends)
 }
 
+// intended returns the actions of the intents.
+func (l *memLog) intended() []ambit.Action {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var as []ambit.Action
+	for _, i := range l.intents {
+		as = append(as, i.Action)
+	}
+	return as
+}
+
+// text is all that the log holds.
+func (l *memLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fmt.Sprint(l.intents, l.refusals, l.refused, l.ends)
+}
+
 func (l *memLog) lastRefusal() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,6 +154,12 @@ func (a *alertList) add(_ context.Context, kind string, _ ambit.Action, _ string
 	a.kinds = append(a.kinds, kind)
 }
 
+func (a *alertList) clear() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.kinds = nil
+}
+
 func (a *alertList) has(kind string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -142,13 +167,28 @@ func (a *alertList) has(kind string) bool {
 }
 
 // Live is the pipeline's Identity.
-func (h *house) Live() error { return h.live }
+func (h *house) Live() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.live
+}
+
+// change alters what the house does, between two requests.
+func (h *house) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	f()
+}
 
 // Decide denies what names no service, and else asks the test.
 func (h *house) Decide(a *ambit.Action) ambit.Decision {
 	if a.Service == "" {
 		return ambit.Decision{By: "no-service", Why: "nothing has this name"}
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return ambit.Decision{Verdict: h.decide(a), By: "test.yaml:1:1", Why: "the test says so"}
 }
 

@@ -122,7 +122,7 @@ func linger(c net.Conn, r *reader) {
 	if w, ok := c.(interface{ CloseWrite() error }); !ok || w.CloseWrite() != nil {
 		return
 	}
-	const most = 256 << 10
-	c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	const most = 8 << 20
+	c.SetReadDeadline(time.Now().Add(time.Second))
 	io.CopyN(io.Discard, c, most) // whatever comes is thrown away
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"ambit"
 )
@@ -87,10 +88,25 @@ func (g *Gate) handle2(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Body != nil && r.ContentLength != 0 {
-		in.body = r.Body
+		in.body = &body2{r.Body, http.NewResponseController(w), g.c.Limits.Stall}
 	}
 	delete(r.Header, "Content-Length")
 	g.handle(r.Context(), in, w)
+}
+
+// body2 is the body of an HTTP/2 request, which must not stall.
+type body2 struct {
+	r     io.Reader
+	c     *http.ResponseController
+	stall time.Duration
+}
+
+// Read reads within the time of a stall.
+func (b *body2) Read(p []byte) (int, error) {
+	if err := b.c.SetReadDeadline(time.Now().Add(b.stall)); err != nil {
+		return 0, err
+	}
+	return b.r.Read(p)
 }
 
 // malformed2 records a request that net/http refused before it became one. It

@@ -257,8 +257,8 @@ func TestPlainHTTPRoute(t *testing.T) {
 	if got := rawTCP(t, h.at("198.18.0.1:80"), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 403") {
 		t.Errorf("HTTP/2 without TLS: %q", got)
 	}
-	if h.log.intents[0].Action.Resource.String() != testHost+"/a" {
-		t.Errorf("recorded %v", h.log.intents[0].Action.Resource)
+	if h.log.intended()[0].Resource.String() != testHost+"/a" {
+		t.Errorf("recorded %v", h.log.intended()[0].Resource)
 	}
 }
 

@@ -234,7 +234,7 @@ func TestWebSocket(t *testing.T) {
 	}
 	c.Close(websocket.StatusNormalClosure, "")
 	e := h.log.lastEnd(t)
-	if a := h.log.intents[0].Action; e.Outcome != ambit.Performed || !strings.HasPrefix(e.Detail, "101, ") || a.Effect != ambit.Write || a.Args["upgrade"] != "websocket" {
+	if a := h.log.intended()[0]; e.Outcome != ambit.Performed || !strings.HasPrefix(e.Detail, "101, ") || a.Effect != ambit.Write || a.Args["upgrade"] != "websocket" {
 		t.Errorf("recorded %v of %v", e, a)
 	}
 }
