@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -78,13 +79,19 @@ func (c Canary) In(b []byte) string {
 
 // FindInTree searches the files below root and returns "path: name, form" for
 // each secret found. A file that cannot be read is an error: it could hold
-// anything.
+// anything. One that vanishes during the search holds nothing.
 func FindInTree(root string, cs ...Canary) (found []string, err error) {
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && p != root {
+			return nil
+		}
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		b, err := os.ReadFile(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -124,7 +124,11 @@ func Output(t testing.TB, dir, name string, args ...string) string {
 }
 
 // Plain is an environment with nothing of the machine in it: no certificates,
-// no proxies, no credentials.
+// no proxies, no credentials, and only the system's programs and Go's.
 func Plain() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "TERM=xterm"}
+	path := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	if g, err := exec.LookPath("go"); err == nil {
+		path += ":" + filepath.Dir(g)
+	}
+	return []string{"PATH=" + path, "LANG=C.UTF-8", "TERM=xterm"}
 }

@@ -15,7 +15,8 @@ const (
 )
 
 // Main builds the ambit binary once, where every user can run it, and runs the
-// tests. A package's TestMain passes what it returns to os.Exit.
+// tests. A package's TestMain passes what it returns to os.Exit. When
+// AMBIT_TEST_BINARY names a binary already, that one is tested.
 func Main(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "ambit-bin-")
 	if err != nil {
@@ -25,20 +26,26 @@ func Main(m *testing.M) int {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return complain(err)
 	}
-	bin := filepath.Join(dir, "ambit")
-	c := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "ambit/cmd/ambit")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	c.Stdout, c.Stderr = os.Stderr, os.Stderr
-	if err := c.Run(); err != nil {
-		return complain(fmt.Errorf("cannot build ambit: %w", err))
-	}
-	if err := os.Setenv(binaryVar, bin); err != nil {
+	if err := build(filepath.Join(dir, "ambit")); err != nil {
 		return complain(err)
 	}
 	if err := agents(dir); err != nil {
 		return complain(err)
 	}
 	return m.Run()
+}
+
+func build(bin string) error {
+	if os.Getenv(binaryVar) != "" {
+		return nil
+	}
+	c := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "ambit/cmd/ambit")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("cannot build ambit: %w", err)
+	}
+	return os.Setenv(binaryVar, bin)
 }
 
 func complain(err error) int {
@@ -91,4 +98,14 @@ func Agent(t testing.TB, name string) string {
 		t.Skipf("%s is not installed: run ./check setup", name)
 	}
 	return p
+}
+
+// GoBuild builds a package of the module into a file that every user can run.
+func GoBuild(t testing.TB, out, pkg string) {
+	t.Helper()
+	c := exec.Command("go", "build", "-buildvcs=false", "-o", out, pkg)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if b, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build %s: %v\n%s", pkg, err, b)
+	}
 }

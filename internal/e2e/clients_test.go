@@ -38,8 +38,7 @@ func TestClientsNeedNoProxyVariables(t *testing.T) {
 		api, grants := shop(t)
 		h := ambittest.NewHome(t, uid)
 		h.Grants(t, "uses: [node, python]\n"+grants)
-		ambittest.Output(t, "testdata/client", "env", "HOME=/tmp", "GOCACHE="+t.TempDir(), "GO111MODULE=off", "CGO_ENABLED=0",
-			"go", "build", "-o", filepath.Join(h.Workspace, "goclient"), "main.go")
+		ambittest.GoBuild(t, filepath.Join(h.Workspace, "goclient"), "ambit/internal/e2e/testdata/client")
 		h.File(t, "all.sh", `
 url=https://api.example.org/items/one
 echo "curl $(curl -sS -w ' %{http_code} %{http_version}' $url)"
@@ -147,7 +146,7 @@ func TestStreamsAndReflection(t *testing.T) {
 u=https://api.example.org
 curl -sSN "$u/events?n=3" | grep -c '"n":2'
 curl -sSi $u/reflect >reflected.txt; grep -c 200 reflected.txt
-head -c 20000000 /dev/zero | curl -sS --data-binary @- $u/upload
+head -c 20000000 /dev/zero | curl -sS -H 'Content-Type: application/octet-stream' --data-binary @- $u/upload
 echo
 curl -sS "$u/download?bytes=50000000" | wc -c
 `)

@@ -88,7 +88,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 				return
 			}
 			want(t, r, 1)
-			has(t, "the finding", r.Stderr, "record")
+			has(t, "the finding", r.Stderr, " at r")
 		})
 	}
 }

