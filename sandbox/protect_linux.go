@@ -21,7 +21,10 @@ import (
 const (
 	maxEntries   = 1_000_000
 	maxProtected = 4096
+	maxUnguarded = 5_000 // entries searched for sockets where nothing is protected
 )
+
+var errTooMany = errors.New("it holds too many files; grant a smaller directory")
 
 // writable finds what is protected in a writable tree and makes it read-only.
 // The agent may not make names in the tree itself where the warden does it.
@@ -29,12 +32,16 @@ func (b *builder) writable(g *grant) error {
 	p := b.spec.Protect
 	if !g.dir || len(p.Names)+len(p.Paths) == 0 {
 		b.rule(g.at, rightsWrite)
-		return nil
+		return b.hideSockets(g)
 	}
 	p.Allowed = b.exceptions(g)
-	s := search{grant: g, protect: p, seen: map[string]bool{}}
+	s := search{grant: g, protect: p, seen: map[string]bool{}, most: maxEntries}
 	if err := s.walk("", ""); err != nil {
 		return fmt.Errorf("cannot protect names in %s: %w", g.Path, err)
+	}
+	b.maskSockets(&s)
+	if err := b.conceal(&s); err != nil {
+		return err
 	}
 	if err := s.gitDirectory(); err != nil {
 		return fmt.Errorf("cannot protect the git directory of %s: %w", g.Path, err)
@@ -44,7 +51,7 @@ func (b *builder) writable(g *grant) error {
 		b.step(plan.Step{Op: plan.BindSelf, Target: g.at + "/" + rel, Flags: quiet | kernel.AttrReadOnly})
 	}
 	b.rule(g.at, rightsWrite&^warden.Withheld)
-	b.plan.Guards = append(b.plan.Guards, plan.Guard{Root: g.at, Names: p.Names, Paths: p.Paths, Allowed: p.Allowed, Mounts: s.found})
+	b.plan.Guards = append(b.plan.Guards, plan.Guard{Root: g.at, Names: p.Names, Paths: p.Paths, Allowed: p.Allowed, Mounts: slices.Concat(s.found, s.hidden)})
 	return nil
 }
 
@@ -85,13 +92,50 @@ func (b *builder) guardAbove() {
 	}
 }
 
+// hideSockets hides the sockets that lie in a granted directory: whoever listens
+// there is outside. Large directories are searched in part, which the report says.
+func (b *builder) hideSockets(g *grant) error {
+	if !g.dir {
+		return nil
+	}
+	s := search{grant: g, most: maxUnguarded}
+	if g.Secrets {
+		// A secret that was not looked for would be readable.
+		s.most = maxEntries
+		s.protect = Protect{Secrets: b.spec.Protect.Secrets, Allowed: b.exceptions(g)}
+	}
+	err := s.walk("", "")
+	b.maskSockets(&s)
+	if g.Secrets && err != nil {
+		return fmt.Errorf("cannot look for secrets in %s: %w", g.Path, err)
+	}
+	if err := b.conceal(&s); err != nil {
+		return err
+	}
+	if errors.Is(err, errTooMany) {
+		b.report.add("sockets below "+g.at, false, fmt.Sprintf("it holds more than %d files, and the rest was not searched for sockets of the host", maxUnguarded))
+		return nil
+	}
+	return err
+}
+
+func (b *builder) maskSockets(s *search) {
+	for _, rel := range s.sockets {
+		b.step(plan.Step{Op: plan.Mask, Target: s.at + "/" + rel})
+	}
+}
+
 // search looks for protected names that exist in one writable tree.
 type search struct {
 	*grant
 	protect Protect
 	found   []string // relative to the tree
+	sockets []string
+	secrets []string
+	hidden  []string
 	seen    map[string]bool
 	entries int
+	most    int // entries
 }
 
 // walk searches the directory rel, whose last name is name.
@@ -103,19 +147,25 @@ func (s *search) walk(rel, name string) error {
 	if err != nil {
 		return s.unreadable(rel, err)
 	}
-	if s.entries += len(list); s.entries > maxEntries {
-		return fmt.Errorf("it holds more than %d files; grant a smaller directory", maxEntries)
+	if s.entries += len(list); s.entries > s.most {
+		return errTooMany
 	}
 	for _, e := range list {
 		path := e.Name()
 		if rel != "" {
 			path = rel + "/" + path
 		}
+		if s.secret(path, e.Name()) {
+			s.secrets = append(s.secrets, path)
+		}
 		if s.protected(path, e.Name()) {
 			if err := s.add(path, e.Type()); err != nil {
 				return err
 			}
 			continue
+		}
+		if e.Type()&fs.ModeSocket != 0 {
+			s.sockets = append(s.sockets, path)
 		}
 		if e.IsDir() {
 			if err := s.walk(path, e.Name()); err != nil {
@@ -144,10 +194,8 @@ func (s *search) protected(rel, name string) bool {
 	if s.allowed(rel) {
 		return false
 	}
-	for _, n := range s.protect.Names {
-		if strings.EqualFold(n, name) {
-			return true
-		}
+	if named(s.protect.Names, name) {
+		return true
 	}
 	return slices.ContainsFunc(s.protect.Paths, func(p string) bool { return strings.EqualFold(p, rel) })
 }

@@ -22,13 +22,21 @@ type File struct {
 	Path   string // absolute path on the host; a symbolic link is resolved when the sandbox starts
 	At     string // absolute path inside; "" is Path
 	Access Access
+	// Secrets hides what Protect.Secrets names below the path.
+	Secrets bool
 }
 
 // Protect names what may not come into being or change inside writable paths.
 type Protect struct {
-	Names   []string // a last name at any depth: ".envrc", ".vscode"
+	Names   []string // a last name at any depth: ".envrc", ".vscode", "id_rsa*", "*.pem"
 	Paths   []string // relative to a writable path: ".git/hooks", ".github/workflows"
 	Allowed []string // exceptions: absolute paths inside, or relative to a writable path
+
+	// Secrets are names, at any depth of a File that says Secrets, whose content
+	// the agent must not read. Conceal is asked which of those that exist are
+	// hidden; nil hides all. Exceptions hold here too.
+	Secrets []string
+	Conceal func(root string, rel []string) (hide []string, err error)
 }
 
 // Limits bound the whole task. A zero number is a default; a demanded limit that

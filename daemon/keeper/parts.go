@@ -120,16 +120,20 @@ func (k *keeper) argv() []string {
 
 // protect lists the names that no line of the file gives literally.
 func protect(g *Grants) (p sandbox.Protect) {
+	p.Conceal = secretFiles
 	for _, n := range grants.Protected() {
 		if strings.Contains(n.Path, "/") {
 			p.Paths = append(p.Paths, n.Path)
-		} else {
-			p.Names = append(p.Names, n.Path)
+			continue
+		}
+		p.Names = append(p.Names, n.Path)
+		if n.Class.Reads() {
+			p.Secrets = append(p.Secrets, n.Path)
 		}
 	}
 	for _, r := range g.Files() {
 		segs := strings.Split(strings.TrimPrefix(r.Path, "/"), "/")
-		if class, _ := grants.ProtectedIn(segs); class != "" && r.Write {
+		if class, _ := grants.ProtectedIn(segs); class != "" && (r.Write || class.Reads()) {
 			p.Allowed = append(p.Allowed, r.Path)
 		}
 	}

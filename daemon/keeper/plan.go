@@ -143,6 +143,7 @@ func (p *plan) granted() error {
 			a = sandbox.Writable
 		}
 		add(r.Path, a, r.By)
+		p.searched(r.Path)
 		for _, x := range r.Except {
 			if exists(x) {
 				p.files = append(p.files, sandbox.File{Path: x, Access: exceptAccess(r.Write, p.readable(x))})
@@ -158,6 +159,16 @@ func (p *plan) granted() error {
 		add(p.g.absolute(t.Value), sandbox.Writable, at(t))
 	}
 	return errors.Join(errs...)
+}
+
+// searched has the walls look for secrets below a path that a line gives as a
+// whole.
+func (p *plan) searched(path string) {
+	for i := range p.files {
+		if p.files[i].Path == path && p.files[i].At == "" {
+			p.files[i].Secrets = true
+		}
+	}
 }
 
 // exceptAccess is what is left of a path that a line leaves out: reading, when

@@ -12,6 +12,7 @@ import (
 type guard struct {
 	root    string
 	names   map[string]bool
+	globs   []string // names with "*" at one end
 	paths   [][]string
 	allowed [][]string
 	mounts  [][]string
@@ -29,6 +30,10 @@ func compile(t Tree) (*guard, error) {
 		f := fold(n)
 		if f == "" || strings.Contains(n, "/") {
 			errs = append(errs, fmt.Errorf("cannot protect the name %q: it is not one name", n))
+		}
+		if strings.Contains(f, "*") {
+			g.globs = append(g.globs, f)
+			continue
 		}
 		g.names[f] = true
 		g.spelled = append(g.spelled, n)
@@ -118,7 +123,7 @@ func (g *guard) mayLink(rel string) bool {
 // an exception.
 func (g *guard) protected(segs []string, fresh bool) bool {
 	for i, s := range segs {
-		if g.names[s] && !g.excused(segs, i+1, fresh) {
+		if g.named(s) && !g.excused(segs, i+1, fresh) {
 			return true
 		}
 	}
@@ -129,6 +134,25 @@ func (g *guard) protected(segs []string, fresh bool) bool {
 	}
 	return false
 }
+
+// named says whether a folded name is protected.
+func (g *guard) named(s string) bool {
+	return g.names[s] || slices.ContainsFunc(g.globs, func(p string) bool { return globbed(p, s) })
+}
+
+// globbed says whether s is p, whose "*" at the end or the beginning stands for
+// any letters.
+func globbed(p, s string) bool {
+	if rest, ok := strings.CutSuffix(p, "*"); ok {
+		return strings.HasPrefix(s, rest)
+	}
+	rest, ok := strings.CutPrefix(p, "*")
+	return ok && strings.HasSuffix(s, rest) || p == s
+}
+
+// Match says whether a name is one that a rule's name stands for, as
+// case-insensitive file systems would compare them.
+func Match(rule, name string) bool { return globbed(fold(rule), fold(name)) }
 
 // excused says whether an exception at or below the protected segs[:k] covers
 // segs, or segs is a fresh directory on the way to it.

@@ -17,7 +17,8 @@ type Tree struct {
 	Root string // absolute, clean, a mount point in the sandbox's view
 
 	// Names may not be created at any depth, nor anything below them:
-	// ".envrc", ".vscode". Compared as case-insensitive file systems would
+	// ".envrc", ".vscode"; a "*" at one end stands for any letters: "id_rsa*".
+	// Compared as case-insensitive file systems would
 	// (case, trailing dots and spaces, ignorable characters, streams).
 	Names []string
 

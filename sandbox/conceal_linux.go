@@ -1,0 +1,44 @@
+package sandbox
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"ambit/sandbox/plan"
+	"ambit/sandbox/warden"
+)
+
+// named says whether one of the rules stands for a name.
+func named(rules []string, name string) bool {
+	return slices.ContainsFunc(rules, func(r string) bool { return warden.Match(r, name) })
+}
+
+func (s *search) secret(rel, name string) bool {
+	return s.Secrets && named(s.protect.Secrets, name) && !s.allowed(rel)
+}
+
+// conceal masks the secrets that the search has found.
+func (b *builder) conceal(s *search) error {
+	if len(s.secrets) == 0 {
+		return nil
+	}
+	hide := s.secrets
+	if f := b.spec.Protect.Conceal; f != nil {
+		var err error
+		if hide, err = f(s.host, s.secrets); err != nil {
+			return fmt.Errorf("cannot tell which files in %s are secret: %w", s.Path, err)
+		}
+	}
+	for _, rel := range hide {
+		if !filepath.IsLocal(rel) {
+			return fmt.Errorf("cannot hide %q: it is not below %s", rel, s.Path)
+		}
+		// What is covered already must not be covered read-only on top.
+		s.found = slices.DeleteFunc(s.found, func(f string) bool { return f == rel })
+		s.hidden = append(s.hidden, rel)
+		b.step(plan.Step{Op: plan.MaskMust, Target: s.at + "/" + rel})
+	}
+	b.report.add("secrets below "+s.at, true, fmt.Sprintf("%d files or directories are hidden", len(hide)))
+	return nil
+}
