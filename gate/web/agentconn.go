@@ -16,16 +16,20 @@ type agentConn struct {
 	at      place    // the name looked up, or the literal address, and the port
 	literal bool     // the agent used an address, not a name
 	routes  []*route // to the place; none is a refusal
+	secure  bool     // TLS is spoken
 	greeted bool     // a TLS client hello was read
 	hello   *refusal // why the TLS handshake was stopped
 }
 
 // scheme is what is spoken on the connection.
 func (c *agentConn) scheme() string {
-	if len(c.routes) > 0 {
+	switch {
+	case len(c.routes) > 0:
 		return c.routes[0].Scheme
+	case c.secure:
+		return HTTPS
 	}
-	return ""
+	return HTTP
 }
 
 // raw is the connection as it was accepted.

@@ -263,3 +263,22 @@ func TestPrintable(t *testing.T) {
 		}
 	}
 }
+
+func TestRouteThatMayAskWithoutForesight(t *testing.T) {
+	h := newHouse(t, nil, func(_ *house, c *Config) { c.Routes[0].Ask = true })
+	h.change(func() { h.decide = func(*ambit.Action) ambit.Verdict { return ambit.Ask } })
+	h.ask = func(q pipeline.Question) (pipeline.Answer, error) {
+		if q.Action.Args["body-sha256"] == "" {
+			t.Errorf("asked about %v", q.Action.Args)
+		}
+		return pipeline.Answer{Approved: true, By: "owner"}, nil
+	}
+	resp, err := h.client().Post(h.url("/x"), "", io.NopCloser(strings.NewReader("hello")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if reqs := h.up.requests(); resp.StatusCode != 200 || len(reqs) != 1 || reqs[0].body != "hello" {
+		t.Errorf("got %d, the upstream saw %v", resp.StatusCode, reqs)
+	}
+}

@@ -51,11 +51,15 @@ func (g *Gate) handle(ctx context.Context, in *inbound, w http.ResponseWriter) b
 
 // prepare checks the request, finds its route and makes its actions.
 func (x *exchange) prepare(ctx context.Context) *refusal {
+	if len(x.in.conn.routes) == 0 {
+		x.in.url, _ = parseTarget(x.in.method, x.in.target, false) // for the record only
+		return noRoute(x.in.conn.at)
+	}
 	if bad := x.in.check(); bad != nil {
 		return bad
 	}
-	if len(x.in.conn.routes) == 0 {
-		return noRoute(x.in.conn.at)
+	if x.out != nil && x.in.hop.close {
+		x.out.close = true
 	}
 	if bad := x.readSmall(); bad != nil {
 		return bad

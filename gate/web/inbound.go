@@ -106,7 +106,7 @@ func (in *inbound) plainAction() ambit.Action {
 	a := in.conn.gate.action(op, effectOf(in.method), res)
 	a.Args = map[string]string{"method": printable(in.method, 32)}
 	if in.url.raw != "" {
-		a.Args["url"] = orElse(scheme, HTTP) + "://" + in.conn.at.authority(scheme) + in.url.uri()
+		a.Args["url"] = scheme + "://" + in.conn.at.authority(scheme) + in.url.uri()
 	}
 	return a
 }

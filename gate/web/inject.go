@@ -27,6 +27,12 @@ var credentialFields = map[string]bool{
 	"X-Amz-Security-Token": true,
 }
 
+// framingFields are no place for a credential.
+var framingFields = map[string]bool{
+	"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Upgrade": true, "Expect": true,
+	"Te": true, "Trailer": true, "Keep-Alive": true,
+}
+
 // credentialParams are the same in a query, in lower case.
 var credentialParams = map[string]bool{
 	"access_token": true, "private_token": true, "job_token": true, "api_key": true, "apikey": true,
@@ -50,6 +56,8 @@ func (i *Inject) check(needed bool) error {
 		return errors.New("its credential goes to exactly one of a header, basic and a query parameter")
 	case i.Header != "" && !isToken([]byte(i.Header)):
 		return errors.New("its injected header has no proper name")
+	case framingFields[textproto.CanonicalMIMEHeaderKey(i.Header)]:
+		return errors.New("its injected header says where a request ends or goes")
 	case i.Format != "" && (i.Header == "" || strings.Count(i.Format, "{}") != 1 || !plainASCII(i.Format)):
 		return errors.New(`its format needs a header, and "{}" once`)
 	case strings.Contains(i.Basic, ":") || !plainASCII(i.Basic):
@@ -94,7 +102,9 @@ func (i *Inject) apply(h http.Header, u *url.URL, secret []byte) error {
 // placeholder, or a key of its own on a service that it should use as us only.
 func (r *route) stripCredentials(h http.Header, t *target) *refusal {
 	for k := range h {
-		if credentialFields[k] || k == r.Inject.Header {
+		// CGI and WSGI read "X_Key" as "X-Key".
+		n := textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(k, "_", "-"))
+		if credentialFields[n] || n == r.Inject.Header {
 			delete(h, k)
 		}
 	}

@@ -188,7 +188,8 @@ func TestPlacesWithoutARoute(t *testing.T) {
 			c.SetDeadline(time.Now().Add(5 * time.Second))
 			io.WriteString(c, "GET /x HTTP/1.1\r\nHost: "+orElse(sni, to)+"\r\n\r\n")
 			b, _ := io.ReadAll(c)
-			if !strings.HasPrefix(string(b), "HTTP/1.1 403 ") || !strings.Contains(string(b), CodeNoRoute) && !strings.Contains(string(b), CodeNames) {
+			if !strings.HasPrefix(string(b), "HTTP/1.1 403 ") || !strings.Contains(string(b), CodeNoRoute) ||
+				!strings.Contains(string(b), "a line for ") {
 				t.Errorf("answered %q", b)
 			}
 		})
@@ -276,6 +277,7 @@ func TestRoutesAreChecked(t *testing.T) {
 		"injects nothing":        func(r *Route) { r.HasCredential = true },
 		"injects twice":          func(r *Route) { r.HasCredential, r.Inject.Header, r.Inject.Basic = true, "X", "u" },
 		"bad format":             func(r *Route) { r.HasCredential, r.Inject = true, Inject{Header: "X", Format: "{}{}"} },
+		"framing header":         func(r *Route) { r.HasCredential, r.Inject = true, Inject{Header: "content-length"} },
 		"bad header":             func(r *Route) { r.HasCredential, r.Inject = true, Inject{Header: "X:\r\nY"} },
 		"address without a port": func(r *Route) { r.Dial = "127.0.0.1" },
 	}

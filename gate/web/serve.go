@@ -15,6 +15,10 @@ func (g *Gate) serveConn(ctx context.Context, c net.Conn) {
 	if !ok {
 		return
 	}
+	if len(a.routes) == 0 {
+		g.serveNowhere(ctx, a)
+		return
+	}
 	switch a.scheme() {
 	case HTTPS:
 		g.serveTLS(ctx, a)
@@ -22,13 +26,12 @@ func (g *Gate) serveConn(ctx context.Context, c net.Conn) {
 		g.serveHTTP1(ctx, a, c)
 	case TCP:
 		g.serveTCP(ctx, a)
-	default:
-		g.serveNowhere(ctx, a)
 	}
 }
 
 // serveTLS ends TLS with the task's authority.
 func (g *Gate) serveTLS(ctx context.Context, a *agentConn) {
+	a.secure = true
 	t := tls.Server(a, g.serverTLS)
 	hctx, cancel := context.WithTimeout(ctx, g.c.Limits.Handshake)
 	err := t.HandshakeContext(hctx)
