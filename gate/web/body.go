@@ -173,14 +173,6 @@ func (b *body1) waits() bool {
 	return b.proceed != nil
 }
 
-// broken returns the framing error that the agent's bytes held, if any.
-func (b *body1) broken() *refusal {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r, _ := errors.AsType[*refusal](b.err)
-	return r
-}
-
 func orError(err error, r *refusal) error {
 	if err != nil {
 		return err

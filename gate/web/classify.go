@@ -145,7 +145,10 @@ func (x *exchange) charge(n int64) bool {
 // hold the digest of the body and of the fields that matter, so that an
 // approval is for these bytes alone.
 func (x *exchange) bind() *refusal {
-	x.bindArgs(x.baseArgs())
+	args := x.baseArgs()
+	for i := range x.acts {
+		x.acts[i].Args = args // one map for all: they are parts of one request
+	}
 	asked := x.r.Ask
 	if x.g.c.Foresee != nil {
 		asked = x.foresee(x.acts) == ambit.Ask
@@ -163,7 +166,6 @@ func (x *exchange) bind() *refusal {
 	}
 	x.digest = x.digest || asked
 	x.bound = asked && (x.in.length == 0 || x.whole)
-	args := x.baseArgs()
 	if x.whole && x.digest {
 		sum := sha256.Sum256(x.prefix)
 		args["body-sha256"] = hex.EncodeToString(sum[:])
@@ -172,19 +174,12 @@ func (x *exchange) bind() *refusal {
 	if x.bound {
 		args["fields-sha256"] = fieldsDigest(x.in.header)
 	}
-	x.bindArgs(args)
 	return nil
 }
 
 func tooLarge() *refusal {
 	return &refusal{code: CodeTooLarge, why: "a person must approve this, and the body is too large to be shown to one",
 		instead: "Send less at once, with a Content-Length of at most 1 MiB."}
-}
-
-func (x *exchange) bindArgs(args map[string]string) {
-	for i := range x.acts {
-		x.acts[i].Args = args
-	}
 }
 
 func (x *exchange) baseArgs() map[string]string {
