@@ -283,6 +283,9 @@ func (b *builder) granted() error {
 		case ReadOnly:
 			b.mount(g, quiet|kernel.AttrReadOnly)
 			b.rule(g.at, rightsRead)
+			if err := b.hideSockets(g); err != nil {
+				return err
+			}
 		case Writable:
 			b.mount(g, quiet)
 			if err := b.writable(g); err != nil {
@@ -293,6 +296,9 @@ func (b *builder) granted() error {
 				return err
 			}
 			b.rule(g.at, rightsWrite)
+			if err := b.hideSockets(g); err != nil {
+				return err
+			}
 		case Hidden:
 			b.hide(g)
 		}

@@ -16,6 +16,7 @@ const (
 
 	ipv6RecvPktinfo = 49
 	ipPktinfo       = 8
+	ipv6Freebind    = 78
 )
 
 // network makes every address local: whatever the agent dials ends at a
@@ -119,6 +120,12 @@ func open(s, kind int, ipv6 bool, at syscall.Sockaddr) error {
 	}
 	if err := syscall.SetsockoptInt(s, level, opt, 1); err != nil {
 		return err
+	}
+	// An address that is local by its route only may be answered from with this.
+	if ipv6 {
+		if err := syscall.SetsockoptInt(s, level, ipv6Freebind, 1); err != nil {
+			return err
+		}
 	}
 	return syscall.Bind(s, at)
 }

@@ -1,0 +1,175 @@
+package sandbox
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// person is a terminal with somebody at it.
+type person struct {
+	t        *testing.T
+	far, tty *os.File // the person's side, and what a program gets
+	mu       sync.Mutex
+	seen     bytes.Buffer
+}
+
+func newPerson(t *testing.T) *person {
+	t.Helper()
+	far, tty, err := pty.Open()
+	must(t, err)
+	must(t, pty.Setsize(far, &pty.Winsize{Rows: 33, Cols: 77}))
+	p := &person{t: t, far: far, tty: tty}
+	t.Cleanup(func() { far.Close(); tty.Close() })
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := far.Read(b)
+			if err != nil {
+				return
+			}
+			p.mu.Lock()
+			p.seen.Write(b[:n])
+			p.mu.Unlock()
+		}
+	}()
+	return p
+}
+
+func (p *person) screen() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen.String()
+}
+
+// sees waits until the text has been on the screen.
+func (p *person) sees(text string) {
+	p.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if strings.Contains(p.screen(), text) {
+			return
+		}
+	}
+	p.t.Fatalf("%q was never seen: %q", text, p.screen())
+}
+
+func (p *person) types(text string) {
+	p.t.Helper()
+	_, err := p.far.WriteString(text)
+	must(p.t, err)
+}
+
+// sits starts a sandbox at the person's terminal.
+func (p *person) sits(s Spec, argv ...string) *Sandbox {
+	p.t.Helper()
+	s.Argv, s.Terminal, s.Stdin, s.Stdout, s.Stderr = argv, true, p.tty, p.tty, p.tty
+	s.Env = append(s.Env, "PS1=", "TERM=dumb")
+	box, err := Start(p.t.Context(), s)
+	must(p.t, err)
+	must(p.t, box.Go())
+	end := time.AfterFunc(20*time.Second, func() { _ = box.Kill() })
+	p.t.Cleanup(func() { end.Stop() })
+	return box
+}
+
+func TestTerminal(t *testing.T) {
+	p := newPerson(t)
+	before, err := term.GetState(int(p.tty.Fd()))
+	must(t, err)
+	box := p.sits(base(t), "/bin/bash", "--norc", "-i")
+	p.types("tty; stty size; echo job control: $-; ls -l $(tty) | wc -l; echo mark$((1+1))\r")
+	p.sees("mark2")
+	for _, want := range []string{"/dev/pts/0", "33 77", "job control: h"} {
+		if !strings.Contains(p.screen(), want) {
+			t.Errorf("%q is not in %q", want, p.screen())
+		}
+	}
+	if !strings.Contains(p.screen(), "m") || strings.Contains(p.screen(), "no job control") {
+		t.Errorf("no job control: %q", p.screen())
+	}
+
+	must(t, pty.Setsize(p.far, &pty.Winsize{Rows: 40, Cols: 100}))
+	must(t, unix.Kill(os.Getpid(), syscall.SIGWINCH)) // the kernel sends it to the foreground group, which a test is not
+	p.types("sleep 0.3; stty size\r")
+	p.sees("40 100")
+
+	p.types("sleep 1000\r")
+	time.Sleep(300 * time.Millisecond)
+	p.types("\x03")
+	p.types("echo interrupted $?\r")
+	p.sees("interrupted 130")
+
+	p.types("sleep 1000\r")
+	time.Sleep(300 * time.Millisecond)
+	p.types("\x1a")
+	p.sees("Stopped")
+	p.types("fg\r")
+	time.Sleep(300 * time.Millisecond)
+	p.types("\x03")
+	p.types("sleep 99 & kill -9 %1; wait; echo killed $?; exit 9\r")
+	st, err := box.Wait()
+	if err != nil || st.Code != 9 {
+		t.Errorf("%+v %v\n%q", st, err, p.screen())
+	}
+	after, err := term.GetState(int(p.tty.Fd()))
+	must(t, err)
+	if *before != *after {
+		t.Error("the person's terminal was not given back as it was")
+	}
+	// What is typed afterwards is the person's shell's.
+	p.types("later\n")
+	b := make([]byte, 16)
+	if n, err := p.tty.Read(b); err != nil || string(b[:n]) != "later\n" {
+		t.Errorf("%q %v", b[:n], err)
+	}
+}
+
+func TestTerminalIsGivenBackWhenKilled(t *testing.T) {
+	p := newPerson(t)
+	before, err := term.GetState(int(p.tty.Fd()))
+	must(t, err)
+	box := p.sits(base(t), "/bin/sh", "-c", "stty raw -echo; echo ready; sleep 1000")
+	p.sees("ready")
+	must(t, box.Kill())
+	if st, err := box.Wait(); err != nil || st.Exit() != 137 {
+		t.Errorf("%+v %v", st, err)
+	}
+	after, err := term.GetState(int(p.tty.Fd()))
+	must(t, err)
+	if *before != *after {
+		t.Error("the person's terminal was not given back as it was")
+	}
+}
+
+// A program must not type into the terminal that the person uses afterwards.
+func TestNoTypingForThePerson(t *testing.T) {
+	p := newPerson(t)
+	s := base(t)
+	s.Env = append(s.Env, roleEnv+"=attack")
+	box := p.sits(s, inSelf, "sti")
+	_, err := box.Wait()
+	must(t, err)
+	if strings.Contains(p.screen(), "SUCCEEDED") {
+		t.Error(p.screen())
+	}
+	// Without a terminal of its own, the person's is handed on: it is not the
+	// command's controlling one.
+	s.Argv, s.Stdin, s.Stdout, s.Stderr = []string{inSelf, "sti"}, p.tty, p.tty, p.tty
+	s.Scratch = t.TempDir()
+	box, err = Start(t.Context(), s)
+	must(t, err)
+	must(t, box.Go())
+	_, err = box.Wait()
+	must(t, err)
+	if strings.Contains(p.screen(), "SUCCEEDED") || strings.Contains(p.screen(), "pwned") {
+		t.Error(p.screen())
+	}
+}
