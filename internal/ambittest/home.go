@@ -150,16 +150,16 @@ func (h *Home) Do(t testing.TB, args ...string) Result {
 
 // leave stops the daemon and reports what was left behind.
 func (h *Home) leave(t testing.TB) {
-	c := h.Ambit("daemon", "stop")
+	var said []byte
 	if _, err := os.Stat(h.State); err == nil && os.Getenv(binaryVar) != "" {
-		c.Run() // it may have stopped by itself
+		said, _ = h.Ambit("daemon", "stop").CombinedOutput() // it may have stopped by itself
 	}
 	deadline := time.Now().Add(2 * time.Second)
 	for len(h.Processes()) > 0 && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	for _, p := range h.Processes() {
-		t.Errorf("left behind: %s", p)
+		t.Errorf("left behind: %s; ambit daemon stop said: %s", p, said)
 		if proc, err := os.FindProcess(p.PID); err == nil {
 			proc.Kill()
 		}
