@@ -11,6 +11,8 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"sync"
 	"testing"
@@ -41,6 +43,22 @@ func (u *upstream) requests() []seen {
 	return slices.Clone(u.seen)
 }
 
+// oldUpstream is the variable under which upstreams speak HTTP/1.1 only.
+const oldUpstream = "AMBIT_TEST_WEB_HTTP1"
+
+// TestUpstreamOfHTTP1 runs the tests of this package once more, against
+// upstreams that do not speak HTTP/2: the transport takes other ways then.
+func TestUpstreamOfHTTP1(t *testing.T) {
+	if os.Getenv(oldUpstream) != "" {
+		t.Skip("these are they")
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.short", "-test.skip=Memory|Python|Node|Authority|Parse|Printable|HTTP2Trailers")
+	cmd.Env = append(os.Environ(), oldUpstream+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func newUpstream(t testing.TB, handler http.Handler) *upstream {
 	t.Helper()
 	cert, roots := selfSigned(t, testHost, "localhost", "other.example.com", "*.wild.example.com")
@@ -49,7 +67,10 @@ func newUpstream(t testing.TB, handler http.Handler) *upstream {
 		t.Fatal(err)
 	}
 	u := &upstream{addr: ln.Addr().String(), roots: roots}
-	u.srv = &http.Server{Handler: u.record(handler), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, ErrorLog: discardLog()}
+	protos := new(http.Protocols)
+	protos.SetHTTP1(true)
+	protos.SetHTTP2(os.Getenv(oldUpstream) == "")
+	u.srv = &http.Server{Protocols: protos, Handler: u.record(handler), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, ErrorLog: discardLog()}
 	go u.srv.ServeTLS(ln, "", "")
 	t.Cleanup(func() { u.srv.Close() })
 	return u
