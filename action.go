@@ -2,11 +2,8 @@ package ambit
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"unicode/utf8"
-
-	"github.com/gowebpki/jcs"
 )
 
 // Action is one attempted operation of one task.
@@ -63,15 +60,7 @@ func (a *Action) Canonical() ([]byte, error) {
 	if err := a.checkText(); err != nil {
 		return nil, err
 	}
-	b, err := json.Marshal(a)
-	if err != nil {
-		return nil, fmt.Errorf("cannot write action: %w", err)
-	}
-	c, err := jcs.Transform(b)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make action canonical: %w", err)
-	}
-	return c, nil
+	return a.appendCanonical(make([]byte, 0, 512)), nil
 }
 
 // Digest is the SHA-256 of the canonical form: what an approval is bound to.

@@ -63,18 +63,19 @@ type Log struct {
 
 	room chan struct{} // one token for each record not yet durable
 
-	mu       sync.Mutex
-	scratch  []byte
-	queue    []*pending // batches not yet taken, oldest first
-	next     int64      // records accepted
-	last     time.Time  // of the newest record accepted
-	broken   error
-	closed   bool
-	durable  Checkpoint
-	changed  chan struct{} // closed when durable moves on, or the log ends
-	wake     chan struct{}
-	writing  sync.WaitGroup
-	recovery *Recovery
+	mu        sync.Mutex
+	scratch   []byte
+	queue     []*pending // batches not yet taken, oldest first
+	next      int64      // records accepted
+	last      time.Time  // of the newest record accepted
+	broken    error
+	closed    bool
+	lingering bool // a timer will wake the writer
+	durable   Checkpoint
+	changed   chan struct{} // closed when durable moves on, or the log ends
+	wake      chan struct{}
+	writing   sync.WaitGroup
+	recovery  *Recovery
 }
 
 // pending is a batch that gathers while the one before it is written.
@@ -91,7 +92,7 @@ const maxPending = 4 * maxBatchRecords // records accepted and not yet durable
 // the record must be taken as not recorded; after ctx ended it may be in the
 // log all the same.
 func (l *Log) Append(ctx context.Context, r Record) (ambit.RecordID, error) {
-	id, p, err := l.enqueue(ctx, &r)
+	id, p, err := l.enqueue(ctx, &r, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -102,7 +103,21 @@ func (l *Log) Append(ctx context.Context, r Record) (ambit.RecordID, error) {
 // is. A later record that is durable proves that this one is. Enqueue itself
 // waits only while thousands of records are not yet durable.
 func (l *Log) Enqueue(r Record) (wait func(context.Context) (ambit.RecordID, error)) {
-	id, p, err := l.enqueue(context.Background(), &r)
+	return l.later(&r, 0)
+}
+
+// Linger is how long EnqueueLazily lets a record wait for company.
+const Linger = 3 * time.Millisecond
+
+// EnqueueLazily is Enqueue for a record that nobody waits for, an outcome say:
+// it becomes durable together with the next record that somebody does wait
+// for, or after [Linger], and so costs no sync of its own.
+func (l *Log) EnqueueLazily(r Record) (wait func(context.Context) (ambit.RecordID, error)) {
+	return l.later(&r, Linger)
+}
+
+func (l *Log) later(r *Record, linger time.Duration) func(context.Context) (ambit.RecordID, error) {
+	id, p, err := l.enqueue(context.Background(), r, linger)
 	if err != nil {
 		return func(context.Context) (ambit.RecordID, error) { return 0, err }
 	}
@@ -125,7 +140,7 @@ func (p *pending) wait(ctx context.Context, id ambit.RecordID) (ambit.RecordID, 
 	}
 }
 
-func (l *Log) enqueue(ctx context.Context, r *Record) (ambit.RecordID, *pending, error) {
+func (l *Log) enqueue(ctx context.Context, r *Record, linger time.Duration) (ambit.RecordID, *pending, error) {
 	if l == nil || l.room == nil {
 		return 0, nil, errors.New("cannot record: there is no log")
 	}
@@ -151,11 +166,31 @@ func (l *Log) enqueue(ctx context.Context, r *Record) (ambit.RecordID, *pending,
 		<-l.room
 		return 0, nil, err
 	}
+	if linger == 0 {
+		l.rouse()
+	} else if !l.lingering {
+		l.lingering = true
+		time.AfterFunc(linger, l.lingered)
+	}
+	return r.ID, p, nil
+}
+
+// rouse wakes the writer; l.mu is held and the log is not closed.
+func (l *Log) rouse() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
-	return r.ID, p, nil
+}
+
+// lingered wakes the writer for records that have waited long enough.
+func (l *Log) lingered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lingering = false
+	if !l.closed {
+		l.rouse()
+	}
 }
 
 // add puts the record into the newest batch, or a new one when it is full.

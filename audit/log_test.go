@@ -179,3 +179,37 @@ func TestDeletedLogRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestLazyRecordsBecomeDurable: with the next record that somebody waits for,
+// after the linger at the latest, and when the log is closed.
+func TestLazyRecordsBecomeDurable(t *testing.T) {
+	dir, key := t.TempDir(), newKey(t)
+	l, err := Create(dir, key, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := l.EnqueueLazily(Record{Type: "a"})
+	if id, err := alone(t.Context()); err != nil || id != 1 {
+		t.Fatalf("alone: %v, %v", id, err)
+	}
+	second := l.EnqueueLazily(Record{Type: "b"})
+	if id, err := l.Append(t.Context(), Record{Type: "c"}); err != nil || id != 3 {
+		t.Fatalf("append: %v, %v", id, err)
+	}
+	if got := l.Size(); got != 3 {
+		t.Errorf("%d records are durable, want 3: a durable record proves those before it", got)
+	}
+	if id, err := second(t.Context()); err != nil || id != 2 {
+		t.Errorf("second: %v, %v", id, err)
+	}
+	last := l.EnqueueLazily(Record{Type: "d"})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := last(t.Context()); err != nil || id != 4 {
+		t.Errorf("at the close: %v, %v", id, err)
+	}
+	if _, err := Verify(dir, key.Public(), VerifyOptions{}); err != nil {
+		t.Error(err)
+	}
+}

@@ -27,13 +27,13 @@ const canary = "canary-7f3a9b-credential"
 
 // house is a daemon in this process.
 type house struct {
-	t    *testing.T
+	t    testing.TB
 	home config.Home
 	stop context.CancelFunc
 	done chan error
 }
 
-func start(t *testing.T, h config.Home) *house {
+func start(t testing.TB, h config.Home) *house {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	x := &house{t: t, home: h, stop: stop, done: make(chan error, 1)}

@@ -231,7 +231,7 @@ func (s *session) outcome(in wire.Outcome) answer {
 		r = audit.Record{Task: string(s.taskID()), Agent: s.agent}
 	}
 	r.Type, r.Intent, r.Outcome, r.Detail, r.Data = audit.Outcome, in.Intent, in.Outcome.String(), in.Detail, nil
-	return recorded(s.d.log.Enqueue(r))
+	return recorded(s.d.log.EnqueueLazily(r))
 }
 
 func (s *session) alert(in wire.Alert) answer {
