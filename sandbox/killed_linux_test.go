@@ -273,9 +273,16 @@ func beConfined(a []string) int {
 		"ptrace": unix.PtraceAttach(1), "mount": unix.Mount("x", "/tmp", "tmpfs", 0, ""), "signal parent": unix.Kill(os.Getppid(), 0)} {
 		result(what, err)
 	}
-	feed.Close()
+	if a[4] == "kill" {
+		err = box.Kill() // it may send no signal out of its domain
+	} else {
+		err = feed.Close()
+	}
+	if err != nil {
+		fmt.Println("BROKEN: end:", err)
+	}
 	st, err := box.Wait()
-	fmt.Println("status", st.Code, err)
+	fmt.Println("status", st.Exit(), err)
 	return 0
 }
 
@@ -319,11 +326,15 @@ func TestConfine(t *testing.T) {
 	defer u.Close()
 	exe, err := os.Executable()
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), exe, scratch, l.Addr().String(), u.Addr().String(), kept)
-	cmd.Env = append(os.Environ(), roleEnv+"=confined")
-	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Contains(string(out), "SUCCEEDED") || strings.Contains(string(out), "BROKEN") || !strings.Contains(string(out), "status 5 <nil>") {
-		t.Errorf("%v\n%s", err, out)
+	for end, want := range map[string]string{"exit": "status 5 <nil>", "kill": "status 137 <nil>"} {
+		own := filepath.Join(scratch, end)
+		must(t, os.Mkdir(own, 0o700))
+		cmd := exec.CommandContext(t.Context(), exe, own, l.Addr().String(), u.Addr().String(), kept, end)
+		cmd.Env = append(os.Environ(), roleEnv+"=confined")
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.Contains(string(out), "SUCCEEDED") || strings.Contains(string(out), "BROKEN") || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v\n%s", end, err, out)
+		}
 	}
 	must(t, Clean(scratch))
 }

@@ -32,7 +32,7 @@ var etcEntries = [...]string{
 
 // maxCopied is the largest file of /etc that is copied: a mount costs more to
 // make and to take down.
-const maxCopied = 64 << 10
+const maxCopied = 16 << 10
 
 func (b *builder) systemTree() {
 	for _, d := range systemDirs {

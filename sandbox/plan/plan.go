@@ -2,7 +2,7 @@
 // which it has to do it, and the frames by which it and the gatekeeper talk.
 // The gatekeeper works everything out; init executes and decides nothing.
 //
-// It imports nothing, for the reason given in [ambit/sandbox/kernel].
+// It imports nothing but unsafe, for the reason given in [ambit/sandbox/kernel].
 package plan
 
 // Op is the kind of a step. The zero Op is refused.

@@ -1,5 +1,7 @@
 package plan
 
+import "unsafe"
+
 // MaxPlan bounds an encoded plan.
 const MaxPlan = 64 << 20
 
@@ -116,7 +118,7 @@ func (r *reader) str() string {
 		r.bad, r.b = true, nil
 		return ""
 	}
-	s := string(r.b[:n])
+	s := unsafe.String(unsafe.SliceData(r.b), n)
 	r.b = r.b[n:]
 	return s
 }
@@ -139,7 +141,9 @@ func (r *reader) strs() []string {
 	return l
 }
 
-// Decode reads what Encode wrote; ok is false for anything else.
+// Decode reads what Encode wrote; ok is false for anything else. The plan's
+// strings lie in b, which must not change afterwards: fresh memory is dear while a
+// sandbox starts.
 func Decode(b []byte) (p *Plan, ok bool) {
 	r := &reader{b: b}
 	p = &Plan{Hostname: r.str()}

@@ -160,7 +160,7 @@ func (r *root) file(path, data string, mode uint32) error {
 			return err
 		}
 		defer syscall.Close(fd)
-		for b := []byte(data); len(b) > 0; {
+		for b := unsafe.Slice(unsafe.StringData(data), len(data)); len(b) > 0; {
 			n, err := syscall.Write(fd, b)
 			if err != nil {
 				return err
