@@ -14,9 +14,6 @@ import (
 	"ambit/sandbox/plan"
 )
 
-// ErrNotFound is wrapped by Go's error when the command could not be started.
-var ErrNotFound = errors.New("the command was not started")
-
 func (s *Sandbox) send(kind plan.Frame, body []byte) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()

@@ -155,12 +155,15 @@ func printEntry(w io.Writer, e entry) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %-6s %-16s", t.Local().Format("15:04:05.000"), e.ID, printable(e.Agent, 16))
-	mark := e.Outcome
+	mark, op := e.Outcome, e.Operation
 	if mark == "" {
 		mark = e.Type
 	}
-	fmt.Fprintf(&b, " %-10s %s %s", mark, e.Operation, printable(e.Resource, 120))
-	if e.Effect != "" {
+	if op == mark {
+		op = e.Service
+	}
+	fmt.Fprintf(&b, " %-10s %s", mark, strings.TrimSpace(op+" "+printable(e.Resource, 120)))
+	if e.Effect != "" && e.Verdict != "" {
 		fmt.Fprintf(&b, " (%s, %s by %s)", e.Effect, e.Verdict, printable(e.DecidedBy, 60))
 	}
 	if e.Approval != "" {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"os/user"
 	"strconv"
@@ -15,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"ambit"
 	"ambit/daemon/keeper"
 	"ambit/sandbox"
 )
@@ -117,22 +115,4 @@ func refusedCode(err error) int {
 		return exitNoExec
 	}
 	return exitNoFile
-}
-
-// prompt starts the process that asks on the terminal. It is not this one,
-// which parses what the agent sends and so must not be able to answer.
-func prompt(task ambit.TaskID) (func(), error) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return func() {}, nil // there is no terminal: questions wait for `ambit approvals`
-	}
-	defer tty.Close()
-	c := exec.Command("/proc/self/exe", "watch", "--answer", "--task", string(task))
-	c.Stdin, c.Stdout, c.Stderr = tty, tty, tty
-	// It must not outlive the run, nor keep its output open.
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.Start(); err != nil {
-		return nil, fmt.Errorf("cannot ask on the terminal: %w", err)
-	}
-	return func() { c.Process.Kill(); c.Wait() }, nil
 }
