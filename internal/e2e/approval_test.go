@@ -42,6 +42,7 @@ func hold(t *testing.T, h *ambittest.Home, span string) {
 // identical retry passes once when a person has approved, and nothing else
 // does.
 func TestHeadlessApproval(t *testing.T) {
+	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		api, grants := shop(t)
 		api.Put("two", `{}`)

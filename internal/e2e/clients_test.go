@@ -34,6 +34,7 @@ ask:
 // TestClientsNeedNoProxyVariables lets five HTTP stacks reach a service by its
 // name. None of them holds the credential; the service sees it each time.
 func TestClientsNeedNoProxyVariables(t *testing.T) {
+	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		api, grants := shop(t)
 		h := ambittest.NewHome(t, uid)
@@ -85,6 +86,7 @@ echo "token=$SHOP_TOKEN"
 // TestWhatIsNotGrantedIsRefused tries other methods, paths, names, ports and
 // addresses. The world outside must not see a byte.
 func TestWhatIsNotGrantedIsRefused(t *testing.T) {
+	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		api, grants := shop(t)
 		outside := ambittest.NewOutside(t)
@@ -139,6 +141,7 @@ try metadata http://169.254.169.254/latest/meta-data/
 // TestStreamsAndReflection carries events, WebSocket messages and large bodies,
 // and scrubs a credential that the service sends back.
 func TestStreamsAndReflection(t *testing.T) {
+	slow(t)
 	api, grants := shop(t)
 	h := ambittest.NewHome(t, ambittest.Users()[len(ambittest.Users())-1])
 	h.Grants(t, grants)

@@ -41,6 +41,7 @@ func TestExitStatus(t *testing.T) {
 // TestRefusesToStart gives 125 and says what is wrong and what to do; the
 // command has not run.
 func TestRefusesToStart(t *testing.T) {
+	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		for name, c := range map[string]struct{ grants, says string }{
 			"no grants file":      {"", "ambit init"},
@@ -90,6 +91,7 @@ func TestReadOnlyState(t *testing.T) {
 // TestOddNames works below folders with spaces, letters of other scripts and
 // a name that is long.
 func TestOddNames(t *testing.T) {
+	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		name := "mein Projekt – 日本語 'quoted' " + strings.Repeat("long", 30)
 		h := ambittest.NewHomeNamed(t, uid, name)
@@ -108,6 +110,7 @@ func TestOddNames(t *testing.T) {
 // TestNoGhostFiles leaves the workspace as the agent left it: what was
 // protected without existing does not exist afterwards.
 func TestNoGhostFiles(t *testing.T) {
+	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		h := ambittest.NewHome(t, uid)
 		h.Grants(t, head+files)

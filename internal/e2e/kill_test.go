@@ -87,6 +87,7 @@ func TestKilledGatekeeper(t *testing.T) {
 // TestKilledDaemon refuses the agent's actions while nothing can be recorded,
 // says why, and goes on when another command has started the daemon again.
 func TestKilledDaemon(t *testing.T) {
+	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		api, grants := shop(t)
 		h := ambittest.NewHome(t, uid)
