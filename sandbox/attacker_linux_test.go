@@ -31,7 +31,7 @@ func attack(argv []string) int {
 var attacks = map[string]func([]string){
 	"read": attackRead, "swap": attackSwap, "write": attackWrite, "proc": attackProc, "calls": attackCalls,
 	"compat": attackCompat, "x32": attackX32, "sockets": attackSockets, "dial": attackDial, "environ": attackEnviron,
-	"fork": attackFork, "memory": attackMemory, "descriptors": attackDescriptors, "signal": attackSignal, "fds": attackFDs, "sti": attackSTI,
+	"fork": attackFork, "memory": attackMemory, "descriptors": attackDescriptors, "signal": attackSignal, "fds": attackFDs, "setuid": attackSetuid, "sti": attackSTI,
 }
 
 // result prints what came of an attempt that must fail.
@@ -348,6 +348,28 @@ func attackFDs([]string) {
 			}
 		}
 	}
+}
+
+// attackSetuid tries every way to give a file the setuid bit.
+func attackSetuid(a []string) {
+	file, new := filepath.Join(a[0], "file"), filepath.Join(a[0], "new")
+	at := func(s string) uintptr { p, _ := syscall.BytePtrFromString(s); return uintptr(unsafe.Pointer(p)) }
+	result("chmod", unix.Chmod(file, 0o4755))
+	result("fchmodat", unix.Fchmodat(unix.AT_FDCWD, file, 0o4755, 0))
+	_, _, e := syscall.Syscall6(unix.SYS_FCHMODAT2, ^uintptr(99), at(file), 0o4755, 0, 0, 0)
+	result("fchmodat2", errnoOrNil(e))
+	fd, err := unix.Open(file, unix.O_RDWR, 0o4755) // the mode does not count here
+	if err != nil {
+		fmt.Println("SUCCEEDED in breaking: an ordinary open:", err)
+	}
+	result("fchmod", unix.Fchmod(fd, 0o4755))
+	_, err = unix.Open(new, unix.O_CREAT|unix.O_RDWR, 0o4755)
+	result("open", err)
+	_, err = unix.Open(a[0], unix.O_TMPFILE|unix.O_RDWR, 0o4755)
+	result("open without a name", err)
+	_, err = unix.Openat2(unix.AT_FDCWD, new, &unix.OpenHow{Flags: unix.O_CREAT | unix.O_RDWR, Mode: 0o4755})
+	result("openat2", err)
+	result("mknod", unix.Mknod(new, unix.S_IFREG|0o4755, 0))
 }
 
 // attackSTI puts a command into the terminal's input.

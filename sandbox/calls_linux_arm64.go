@@ -9,6 +9,8 @@ const (
 
 func archAllowed() []uint32 { return []uint32{unix.SYS_NEWFSTATAT} }
 
+func archModeRules() []rule { return nil }
+
 func archDangerous() []uint32 { return []uint32{unix.SYS_KEXEC_FILE_LOAD} }
 
 func archProcesses() []uint32 { return nil }

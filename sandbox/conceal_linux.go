@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -16,6 +17,21 @@ func named(rules []string, name string) bool {
 
 func (s *search) secret(rel, name string) bool {
 	return s.Secrets && named(s.protect.Secrets, name) && !s.allowed(rel)
+}
+
+// conceal notes a secret; of a symbolic link, what it leads to. What lies outside
+// the tree is not visible by it.
+func (s *search) conceal(rel string, mode fs.FileMode) {
+	if mode&fs.ModeSymlink != 0 {
+		real, err := filepath.EvalSymlinks(filepath.Join(s.host, rel))
+		if err != nil || !inside(real, s.host) || real == s.host {
+			return
+		}
+		rel = real[len(s.host)+1:]
+	}
+	if !slices.Contains(s.secrets, rel) {
+		s.secrets = append(s.secrets, rel)
+	}
 }
 
 // conceal masks the secrets that the search has found.

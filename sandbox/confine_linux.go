@@ -123,7 +123,7 @@ func confineRule(rs int, path string, rights uint64) error {
 // gatekeeperFilter is the agent's filter without what makes programs, processes
 // and names that others would use.
 func gatekeeperFilter() code {
-	not := append(archProcesses(), unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE, unix.SYS_MKNODAT, unix.SYS_LINKAT, unix.SYS_SYMLINKAT,
+	not := append(archProcesses(), unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE, unix.SYS_LINKAT, unix.SYS_SYMLINKAT,
 		unix.SYS_SHMGET, unix.SYS_SHMAT, unix.SYS_SETPGID, unix.SYS_SETSID)
 	var rules []rule
 	for _, nr := range slices.Concat(allowedCalls(), archAllowed()) {
@@ -138,7 +138,7 @@ func gatekeeperFilter() code {
 		rule{unix.SYS_CLONE, checkThread()}, rule{unix.SYS_IOCTL, checkIoctl()},
 		rule{unix.SYS_SOCKET, checkSocket()}, rule{unix.SYS_SOCKETPAIR, checkPair()},
 		rule{unix.SYS_PERSONALITY, checkPersonality()})
-	return assemble(rules, actENOSY)
+	return assemble(append(rules, modeRules()...), actENOSY)
 }
 
 // checkThread allows new threads only.

@@ -170,6 +170,26 @@ func TestHiddenAndReadOnly(t *testing.T) {
 	}
 }
 
+func TestSecretsInAGrantedDirectory(t *testing.T) {
+	outside := secretBeside(t)
+	ws := workspace(t, "open", ".env", "deep/id_rsa", "keys/real", "keys/id_rsa -> real", ".env.away -> "+outside, ".env.gone -> nowhere", "kept/.env")
+	for name, access := range map[string]Access{"read": ReadOnly, "write": Writable, "copy": CopyOnWrite} {
+		t.Run(name, func(t *testing.T) {
+			s := base(t)
+			s.Files = []File{{Path: ws, Access: access, Secrets: true}}
+			s.Protect = protect()
+			s.Protect.Secrets, s.Protect.Allowed = []string{".env", ".env.*", "id_rsa"}, []string{"kept"}
+			before := snapshot(t, ws)
+			attempt(t, s, "read", ws+"/.env", ws+"/deep/id_rsa", ws+"/keys/real", ws+"/keys/id_rsa", ws+"/.env.away")
+			e := sh(t, s, "cd "+ws+"; rm -f .env deep/id_rsa; mv .env x; cat open kept/.env")
+			if !strings.HasSuffix(e.out, "original open\noriginal kept/.env\n") {
+				t.Error(e.out)
+			}
+			unchanged(t, ws, before)
+		})
+	}
+}
+
 func TestCopyOnWrite(t *testing.T) {
 	ws := workspace(t, "a", "b/c")
 	s := base(t)

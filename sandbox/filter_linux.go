@@ -100,6 +100,26 @@ func checkPersonality() code {
 	return append(append(code{arg(0)}, oneOf(actEPERM, 0, 0xffffffff)...), ret(actAllow))
 }
 
+// setuid is the mode bit with which a file that the agent leaves in a workspace
+// would lend the person's rights, or root's, to whoever runs it later.
+const setuid = unix.S_ISUID
+
+// checkMode refuses a mode with the setuid bit, in the numbered argument.
+func checkMode(n int) code {
+	return code{arg(n), {Code: opSet, K: setuid, Jf: 1}, ret(actEPERM), ret(actAllow)}
+}
+
+// checkOpen does the same where the mode counts only when a file is made.
+func checkOpen(flags int) code {
+	return append(code{arg(flags), {Code: opSet, K: unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY, Jt: 1}, ret(actAllow)}, checkMode(flags+1)...)
+}
+
+// modeRules are the calls that give a file its mode.
+func modeRules() []rule {
+	return append(archModeRules(), rule{unix.SYS_FCHMOD, checkMode(1)}, rule{unix.SYS_FCHMODAT, checkMode(2)}, rule{unix.SYS_FCHMODAT2, checkMode(2)},
+		rule{unix.SYS_MKNODAT, checkMode(2)}, rule{unix.SYS_OPENAT, checkOpen(2)})
+}
+
 // rule is what a filter does with one system call.
 type rule struct {
 	nr uint32
@@ -108,8 +128,8 @@ type rule struct {
 
 // agentFilter is the filter of everything in the sandbox but init: a list of
 // what is allowed. What is dangerous answers EPERM, the rest ENOSYS, so that
-// programs fall back as on an older kernel. clone3 is unknown on purpose: its
-// flags lie in memory, where a filter cannot see them.
+// programs fall back as on an older kernel. clone3 and openat2 are unknown on
+// purpose: their flags lie in memory, where a filter cannot see them.
 func agentFilter() code {
 	var rules []rule
 	for _, nr := range slices.Concat(allowedCalls(), archAllowed()) {
@@ -122,7 +142,7 @@ func agentFilter() code {
 		rule{unix.SYS_CLONE, checkClone()}, rule{unix.SYS_IOCTL, checkIoctl()},
 		rule{unix.SYS_SOCKET, checkSocket()}, rule{unix.SYS_SOCKETPAIR, checkPair()},
 		rule{unix.SYS_PERSONALITY, checkPersonality()})
-	return assemble(rules, actENOSY)
+	return assemble(append(rules, modeRules()...), actENOSY)
 }
 
 // initFilter is the filter of init: it needs to read the agent's memory and to

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -183,6 +184,25 @@ func zombies(t *testing.T) int {
 		n += len(strings.Fields(string(b)))
 	}
 	return n
+}
+
+func TestOutputEndsWhenTheCommandClosesIt(t *testing.T) {
+	s := base(t)
+	s.Argv = []string{"/bin/sh", "-c", "echo out; exec >&- 2>&-; read x <&-; sleep 1000"}
+	r, w, err := os.Pipe()
+	must(t, err)
+	defer r.Close()
+	s.Stdout, s.Stderr = w, w
+	box, err := Start(t.Context(), s)
+	w.Close()
+	must(t, err)
+	must(t, box.Go())
+	must(t, r.SetReadDeadline(time.Now().Add(20*time.Second)))
+	if b, err := io.ReadAll(r); err != nil || !strings.HasPrefix(string(b), "out\n") {
+		t.Errorf("%q %v", b, err)
+	}
+	must(t, box.Kill())
+	box.Wait()
 }
 
 func TestExitCodesAndSignals(t *testing.T) {

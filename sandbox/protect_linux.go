@@ -156,7 +156,7 @@ func (s *search) walk(rel, name string) error {
 			path = rel + "/" + path
 		}
 		if s.secret(path, e.Name()) {
-			s.secrets = append(s.secrets, path)
+			s.conceal(path, e.Type())
 		}
 		if s.protected(path, e.Name()) {
 			if err := s.add(path, e.Type()); err != nil {

@@ -102,7 +102,7 @@ func (s *Sandbox) start(ctx context.Context, b *builder) error {
 	switch kind {
 	case plan.Ready:
 	case plan.Fault:
-		return errors.New(string(body))
+		return faulted(string(body))
 	default:
 		return fmt.Errorf("cannot start the sandbox: init answered with message %d", kind)
 	}
@@ -114,6 +114,14 @@ func (s *Sandbox) start(ctx context.Context, b *builder) error {
 		return s.term.open(b.spec)
 	}
 	return nil
+}
+
+// faulted is the error of an init that could not build the walls.
+func faulted(why string) error {
+	if strings.Contains(why, "permission denied") || strings.Contains(why, "not permitted") {
+		why += "; ambit doctor says what the machine may lack"
+	}
+	return errors.New(why)
 }
 
 // spawn starts init in its namespaces, from a thread that lives as long as it
@@ -154,7 +162,7 @@ func (s *Sandbox) hold(files []*os.File, done chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	uid, gid := inner()
 	spawn := kernel.Spawn{
-		Path: "/proc/self/exe", Argv: []string{plan.Name}, Env: []string{"GOMAXPROCS=1"}, UID: uid, GID: gid, Caps: initCaps, Cgroup: -1,
+		Path: "/proc/self/exe", Argv: []string{plan.Name}, Env: []string{"GOMAXPROCS=1"}, UID: uid, GID: gid, Caps: initCaps,
 		Namespaces: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
 			unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
 	}

@@ -43,6 +43,25 @@ func TestSetuidProgramsGainNothing(t *testing.T) {
 	}
 }
 
+// A file with the setuid bit, left in the workspace by a task of root's, would
+// make everybody root.
+func TestNoSetuidFilesAreLeft(t *testing.T) {
+	ws := workspace(t, "file")
+	s := base(t)
+	s.Files, s.Dir = []File{{Path: ws, Access: Writable}}, ws
+	attempt(t, s, "setuid", ws)
+	s.Protect = protect()
+	attempt(t, s, "setuid", ws)
+	for name := range snapshot(t, ws) {
+		if st, err := os.Lstat(ws + "/" + name); err != nil || st.Mode()&os.ModeSetuid != 0 {
+			t.Errorf("%s has mode %v (%v)", name, st.Mode(), err)
+		}
+	}
+	if e := sh(t, s, "chmod 2755 . && chmod 755 file && (umask 0; mkdir -m 2775 d) && mkfifo p && install -m 750 file g && echo fine"); e.out != "fine\n" {
+		t.Error(e.out)
+	}
+}
+
 func TestEnvironmentIsExact(t *testing.T) {
 	t.Setenv("AMBIT_TEST_SECRET", "s3cret")
 	s := base(t)
@@ -163,6 +182,9 @@ func TestFilterMatchesItsTables(t *testing.T) {
 			t.Errorf("%d is both allowed and dangerous", nr)
 		}
 		want[nr] = actEPERM
+	}
+	for _, r := range modeRules() {
+		want[r.nr] = actAllow
 	}
 	want[unix.SYS_CLONE], want[unix.SYS_IOCTL], want[unix.SYS_PERSONALITY] = actAllow, actAllow, actAllow
 	want[unix.SYS_SOCKET], want[unix.SYS_SOCKETPAIR] = actAFNO, actAFNO // family 0

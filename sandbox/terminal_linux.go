@@ -52,12 +52,13 @@ func (t *terminal) run() {
 		return
 	}
 	t.saved, _ = term.MakeRaw(int(t.in.Fd())) // a terminal that is gone needs no restoring
-	t.sizes = make(chan os.Signal, 1)
-	signal.Notify(t.sizes, syscall.SIGWINCH)
+	sizes := make(chan os.Signal, 1)
+	t.sizes = sizes
+	signal.Notify(sizes, syscall.SIGWINCH)
 	t.output.Go(func() { _, _ = io.Copy(t.out, t.master) }) // ends with EIO when the last of the task is gone
 	t.input.Go(t.copyInput)
 	t.input.Go(func() {
-		for range t.sizes {
+		for range sizes {
 			t.resize()
 		}
 	})

@@ -21,7 +21,6 @@ type Spawn struct {
 	Namespaces uintptr // CLONE_NEWUSER and more
 	UID, GID   int     // of the caller, inside
 	Caps       uint64  // capabilities that survive exec in the new namespaces, below 32
-	Cgroup     int     // descriptor of a version 2 control group to be born in; -1 is the caller's
 }
 
 // SpawnError says which step failed.
@@ -50,10 +49,6 @@ func stepName(n uintptr) string {
 	return [...]string{"make namespaces", "map the user", "begin a session", "keep capabilities", "tie it to its parent", "pass files on", "run the program"}[n]
 }
 
-type cloneArgs struct {
-	flags, pidfd, childTid, parentTid, exitSignal, stack, stackSize, tls, setTid, setTidSize, cgroup uint64
-}
-
 type mapFile struct {
 	path, data *byte
 	n          uintptr
@@ -62,15 +57,14 @@ type mapFile struct {
 // child is all that the child needs. It allocates nothing and calls nothing that
 // could grow the stack it shares with its parent.
 type child struct {
-	nr, a1, a2 uintptr
-	clone      cloneArgs
-	maps       [3]mapFile
-	capHeader  capHeader
-	capData    [2]capData
-	path       *byte
-	argv, env  []*byte
-	files      []int
-	spare      uintptr // above every descriptor of files
+	flags     uintptr
+	maps      [3]mapFile
+	capHeader capHeader
+	capData   [2]capData
+	path      *byte
+	argv, env []*byte
+	files     []int
+	spare     uintptr // above every descriptor of files
 
 	step, errno uintptr // written by the child when it fails
 }
@@ -129,20 +123,8 @@ func (s *Spawn) child() (*child, error) {
 	for _, f := range s.Files {
 		c.spare = max(c.spare, uintptr(f)+1, uintptr(len(s.Files)))
 	}
-	s.clone(c)
+	c.flags = s.Namespaces | syscall.CLONE_VM | syscall.CLONE_VFORK | uintptr(syscall.SIGCHLD)
 	return c, nil
-}
-
-// clone chooses the system call: clone3 only where it is needed, since some
-// container engines do not allow it.
-func (s *Spawn) clone(c *child) {
-	flags := s.Namespaces | syscall.CLONE_VM | syscall.CLONE_VFORK
-	c.nr, c.a1 = syscall.SYS_CLONE, flags|uintptr(syscall.SIGCHLD)
-	if s.Cgroup >= 0 {
-		const cloneIntoCgroup, sysClone3 = 0x200000000, 435
-		c.clone = cloneArgs{flags: uint64(flags) | cloneIntoCgroup, exitSignal: uint64(syscall.SIGCHLD), cgroup: uint64(s.Cgroup)}
-		c.nr, c.a1, c.a2 = sysClone3, uintptr(unsafe.Pointer(&c.clone)), unsafe.Sizeof(c.clone)
-	}
 }
 
 func decimal(n int) string {
@@ -167,7 +149,7 @@ func (c *child) fork() (pid, errno uintptr) {
 		m    *mapFile
 	)
 	beforeFork()
-	pid, errno = vfork(c.nr, c.a1, c.a2, 0)
+	pid, errno = vfork(syscall.SYS_CLONE, c.flags, 0, 0)
 	if errno != 0 || pid != 0 {
 		return pid, errno
 	}

@@ -182,8 +182,27 @@ func (r *runner) supervise(f *files) error {
 	if len(r.plan.Guards) > 0 {
 		runtime.GOMAXPROCS(wardenThreads)
 	}
+	if err := letGo(); err != nil {
+		return err
+	}
 	go forward(peer, res.pid)
 	return peer.send(plan.Exited, r.reap(res.pid), nil)
+}
+
+// letGo gives up init's copies of the command's standard files: whoever reads its
+// output must see the end of it.
+func letGo() error {
+	null, err := syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return failed("open /dev/null", err)
+	}
+	defer syscall.Close(null)
+	for fd := range 3 {
+		if err := syscall.Dup3(null, fd, 0); err != nil {
+			return failed("let go of the command's files", err)
+		}
+	}
+	return nil
 }
 
 // forward passes signals on until the gatekeeper is gone.
