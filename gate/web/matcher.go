@@ -14,6 +14,7 @@ type matcher struct {
 	texts   []string // the same
 	longest int
 	short   int // the length of the shortest
+	slack   int // bytes of a beginning that a scanner need not keep back
 	shift   *[1 << 16]uint8
 }
 
@@ -38,6 +39,7 @@ func (m *matcher) learn() {
 	for _, p := range m.pats {
 		m.short = min(m.short, len(p))
 	}
+	m.slack = min(3, m.short/4)
 	m.shift = new([1 << 16]uint8)
 	for i := range m.shift {
 		m.shift[i] = uint8(m.short - 1)

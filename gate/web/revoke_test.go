@@ -56,8 +56,7 @@ func TestRevokeCutsEverythingAtOnce(t *testing.T) {
 	open(func() {
 		c, _, err := websocket.Dial(context.Background(), h.url("/ws"), &websocket.DialOptions{HTTPClient: h.client()})
 		if err != nil {
-			t.Error(err)
-			return
+			return // cut before the handshake was answered
 		}
 		if _, _, err := c.Read(context.Background()); err == nil {
 			t.Error("the socket lives")

@@ -25,15 +25,17 @@ func (c *copyBuffers) put(b *[copySize]byte) {
 }
 
 // scanner passes a stream on and finds patterns in it, also where one is split
-// over two reads. It keeps back only the end that could begin a pattern, so
-// that a stream of events is not held up.
+// over two reads. It keeps back only the end that could begin a pattern, and of
+// that not the first few bytes: a peer that waits for an answer to "…s" must not
+// wait because some pattern begins with an s. So the beginning of a pattern, a
+// quarter at most and never more than three bytes, may pass; the rest does not.
 type scanner struct {
 	src io.Reader
 	m   *matcher
 	buf []byte // longer than twice the longest pattern
-	// buf[r:clean] may be handed out, buf[clean:w] is kept back.
-	r, clean, w int
-	err         error
+	// buf[keep:w] could begin a pattern; buf[r:clean] may be handed out.
+	keep, r, clean, w int
+	err               error
 	// found is called with what was found before it is handed out; it may
 	// change the bytes. An error ends the stream there.
 	found func(b []byte, at []span) error
@@ -53,8 +55,9 @@ func (s *scanner) Read(p []byte) (int, error) {
 }
 
 func (s *scanner) fill() {
-	s.w = copy(s.buf, s.buf[s.clean:s.w])
-	s.r, s.clean = 0, 0
+	out := s.clean - s.keep // of what is kept, handed out already
+	s.w = copy(s.buf, s.buf[s.keep:s.w])
+	s.keep, s.r, s.clean = 0, out, out
 	n, err := s.src.Read(s.buf[s.w:])
 	s.w += n
 	s.err = err
@@ -62,12 +65,14 @@ func (s *scanner) fill() {
 	if at := s.m.find(b); len(at) > 0 {
 		if err := s.found(b, at); err != nil {
 			s.err = err
-			return // nothing of this buffer is handed out
+			return // nothing more of this buffer is handed out
 		}
 	}
-	s.clean = s.w
+	s.keep, s.clean = s.w, s.w
 	if s.err == nil {
-		s.clean -= s.m.hold(b)
+		hold := s.m.hold(b)
+		s.keep -= hold
+		s.clean = max(out, s.w-max(0, hold-s.m.slack))
 	}
 }
 
