@@ -9,19 +9,16 @@ import (
 	"strings"
 )
 
-// Clean removes a task's scratch directory and what a killed gatekeeper left of
-// its control groups. The kernel makes overlay work directories with mode 0;
+// Clean removes a task's scratch directory, or the folder that holds it under the
+// name "scratch", and the control groups that a killed or confined gatekeeper could
+// not remove itself. The kernel makes overlay work directories with mode 0;
 // they are opened first. It never follows a symbolic link.
 func Clean(scratch string) error {
 	if !filepath.IsAbs(scratch) || filepath.Clean(scratch) == "/" {
 		return fmt.Errorf("cannot clean %q: it is no absolute path of a scratch directory", scratch)
 	}
-	if notes, err := os.ReadFile(filepath.Join(scratch, cgroupNotes)); err == nil {
-		for dir := range strings.Lines(string(notes)) {
-			if dir = strings.TrimSpace(dir); strings.HasPrefix(dir, cgroupMount+"/") && strings.HasPrefix(filepath.Base(dir), cgroupName) {
-				removeGroup(dir)
-			}
-		}
+	for _, dir := range []string{scratch, filepath.Join(scratch, "scratch")} {
+		removeGroups(filepath.Join(dir, cgroupNotes))
 	}
 	err := os.RemoveAll(scratch)
 	if err == nil {
@@ -34,6 +31,21 @@ func Clean(scratch string) error {
 		return fmt.Errorf("cannot clean %s: %w", scratch, err)
 	}
 	return nil
+}
+
+// removeGroups removes the control groups that the notes name. Nobody but the
+// gatekeeper can write them; all the same, nothing but Ambit's groups is touched.
+func removeGroups(notes string) {
+	text, err := os.ReadFile(notes)
+	if err != nil {
+		return
+	}
+	for dir := range strings.Lines(string(text)) {
+		dir = strings.TrimSpace(dir)
+		if filepath.Clean(dir) == dir && strings.HasPrefix(dir, cgroupMount+"/") && strings.HasPrefix(filepath.Base(dir), cgroupName) {
+			removeGroup(dir)
+		}
+	}
 }
 
 // unlock makes every directory below dir one that its owner can empty.
