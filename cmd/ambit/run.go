@@ -88,15 +88,14 @@ func person() string {
 const exitEnded = 124
 
 func runTask(ctx context.Context, o keeper.Options) error {
-	// Ctrl-C belongs to the command: with a terminal of its own it never comes
-	// here, and without, the whole foreground group gets it.
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT)
-	st, err := keeper.Run(ctx, o)
+	// Signals belong to the command, which is in a session of its own. They are
+	// caught and not ignored: an ignored signal would be ignored by it, too.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
+	o.Signals = signals
+	st, err := keeper.Run(context.WithoutCancel(ctx), o)
 	if e, ok := errors.AsType[*keeper.Ended](err); ok {
 		return status{exitEnded, e.Error()}
-	}
-	if ctx.Err() != nil {
-		return status{128 + int(syscall.SIGTERM), "stopped by a signal"}
 	}
 	if err != nil {
 		return status{refusedCode(err), err.Error()}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"ambit"
@@ -34,6 +35,10 @@ type Options struct {
 	Dir    string // where the person stands
 	Person string // on whose behalf
 	Lookup func(string) (string, bool)
+
+	// Signals are passed on to the command. After SIGTERM or SIGHUP it has a few
+	// seconds to end.
+	Signals <-chan os.Signal
 
 	Stdin, Stdout, Stderr *os.File
 	Terminal              bool // give the agent a terminal of its own
@@ -193,6 +198,7 @@ func (k *keeper) wait(ctx context.Context) (sandbox.Status, error) {
 		k.stop(&Ended{By: "the clock", Why: "the task expired at " + k.task.Expires.Local().Format(time.TimeOnly)})
 	})
 	defer expired.Stop()
+	go k.signals(done)
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -210,6 +216,24 @@ func (k *keeper) wait(ctx context.Context) (sandbox.Status, error) {
 		return st, fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
 	return st, err
+}
+
+// endGrace is how long a command has to end after it was asked to.
+const endGrace = 5 * time.Second
+
+// signals passes on what the person's terminal or system sends.
+func (k *keeper) signals(done <-chan struct{}) {
+	for {
+		select {
+		case s := <-k.o.Signals:
+			k.box.Signal(s)
+			if s == syscall.SIGTERM || s == syscall.SIGHUP {
+				time.AfterFunc(endGrace, func() { k.stop(&Ended{By: "the system", Why: "it did not end after " + s.String()}) })
+			}
+		case <-done:
+			return
+		}
+	}
 }
 
 // end records the end of the task.
