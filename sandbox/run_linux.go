@@ -105,7 +105,7 @@ func (s *Sandbox) Go() error {
 		s.term.run()
 		return nil
 	case plan.NotFound:
-		err = fmt.Errorf("%w: %s", ErrNotFound, body)
+		err = notStarted(string(body))
 	default:
 		err = errors.New(string(body))
 	}

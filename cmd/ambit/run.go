@@ -110,8 +110,8 @@ func refusedCode(err error) int {
 	switch {
 	case !errors.Is(err, sandbox.ErrNotFound):
 		return exitRefused
-	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOEXEC):
-		return exitNoExec
+	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR):
+		return exitNoFile
 	}
-	return exitNoFile
+	return exitNoExec
 }
