@@ -74,7 +74,7 @@ see their help.`,
 	c.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "grants", Title: "Grants:"},
 		&cobra.Group{ID: "people", Title: "People:"}, &cobra.Group{ID: "evidence", Title: "Evidence:"})
 	add(c, "run", runCmd(), doctorCmd(), whoamiCmd(), daemonCmd())
-	add(c, "grants", initCmd(), explainCmd(), lintCmd())
+	add(c, "grants", initCmd(), explainCmd(), lintCmd(), containCmd())
 	add(c, "people", tasksCmd(), revokeCmd(), approvalsCmd(), watchCmd(), showCmd(), approveCmd(), denyCmd())
 	add(c, "evidence", logCmd(), verifyCmd())
 	c.AddCommand(versionCmd())
