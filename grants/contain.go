@@ -44,23 +44,31 @@ func Contain(child, parent *Grants) (Containment, error) {
 	if child == nil || child.index == nil || parent == nil || parent.index == nil {
 		return Containment{}, errors.New("cannot compare grants: both files must be loaded")
 	}
-	c := &container{child: child, parent: parent, left: maxContain, touched: make(map[*rule][]touch)}
+	return contain(child, parent, maxContain), nil
+}
+
+// contain is Contain with a bound of steps.
+func contain(child, parent *Grants, steps int) Containment {
+	c := &container{child: child, parent: parent, left: steps, touched: make(map[*rule][]touch)}
 	for _, cell := range c.cells() {
 		if c.cell(cell); c.bad != nil {
-			return *c.bad, nil
+			return *c.bad
 		}
 	}
 	c.rates()
 	if c.bad == nil {
 		c.walls()
 	}
+	if c.left < 0 {
+		c.notShown(nil, Pos{}, "the files overlap in more ways than are looked at: write fewer wildcards about the same things")
+	}
 	switch {
 	case c.bad != nil:
-		return *c.bad, nil
+		return *c.bad
 	case c.open != nil:
-		return *c.open, nil
+		return *c.open
 	}
-	return Containment{Within: true}, nil
+	return Containment{Within: true}
 }
 
 // maxContain bounds the steps of one comparison.
@@ -113,12 +121,9 @@ func (g *Grants) written(l *Line) Pos {
 
 // spend takes steps from the budget. When it is used up nothing more is looked
 // at, and the answer is "not shown".
-func (c *container) spend(n int, r *rule) bool {
-	if c.left -= n; c.left < 0 {
-		c.notShown(r, Pos{}, "the files overlap in more ways than are looked at: write fewer wildcards about the same things")
-		return false
-	}
-	return true
+func (c *container) spend(n int) bool {
+	c.left -= n
+	return c.left >= 0
 }
 
 // spent is limits of which the given lines are used up and no others.

@@ -15,7 +15,7 @@ func (w *walk) judge(s state) {
 		return
 	}
 	times := instants(slices.Concat(child, parent))
-	if !w.c.spend(len(times)*(len(child)+len(parent)), child[0]) {
+	if !w.c.spend(len(times) * (len(child) + len(parent))) {
 		return
 	}
 	for _, t := range times {
@@ -60,7 +60,7 @@ func (w *walk) matching(s state, child bool) (out []*rule) {
 				found = append(found, e.r)
 			}
 		}
-		w.c.left -= len(es)
+		w.c.spend(len(es))
 	}
 	for _, m := range s.at {
 		if m.child == child {

@@ -273,3 +273,19 @@ func TestContainGolden(t *testing.T) {
 	}
 	golden(t, "contain.txt", b.String())
 }
+
+// TestContainBudget: whatever the bound of steps, nothing is within that is not,
+// and what is not looked at is not shown.
+func TestContainBudget(t *testing.T) {
+	for _, c := range containCases() {
+		child, parent := mustLoad(t, c.child), mustLoad(t, c.parent)
+		for _, steps := range []int{0, 1, 2, 5, 10, 20, 50, 100, 200, 500} {
+			if r := contain(child, parent, steps); r.Within && c.want != "within" {
+				t.Errorf("%s: within after %d steps", c.name, steps)
+			}
+		}
+		if r := contain(child, parent, -1); r.Within {
+			t.Errorf("%s: within without a step", c.name)
+		}
+	}
+}

@@ -170,7 +170,7 @@ func (w *walk) explore(from place2) {
 			continue
 		}
 		for _, seg := range s.alphabet() {
-			if !w.c.spend(1+len(s.at), nil) {
+			if !w.c.spend(1 + len(s.at)) {
 				return
 			}
 			queue = w.enqueue(queue, s.step(seg, seg, false))
