@@ -29,8 +29,9 @@ type Conn struct {
 	mu      sync.Mutex
 	next    uint64
 	waiting map[uint64]chan frame
-	out     []byte
-	kick    chan struct{}
+	out     []byte // frames that wait for whoever is writing
+	spare   []byte
+	writing bool
 	err     error
 }
 
@@ -39,10 +40,9 @@ type Conn struct {
 func NewConn(c net.Conn, h Handler) *Conn {
 	w := &Conn{
 		c: c, handler: h, done: make(chan struct{}), running: make(chan struct{}, maxRunning),
-		waiting: map[uint64]chan frame{}, kick: make(chan struct{}, 1),
+		waiting: map[uint64]chan frame{},
 	}
 	go w.read()
-	go w.write()
 	return w
 }
 
@@ -75,11 +75,14 @@ func (w *Conn) Send(method string, in any) (*Pending, error) {
 		return nil, w.err
 	}
 	w.next++
-	if err := w.queue(frame{ID: w.next, Call: method, Body: body}); err != nil {
+	p := &Pending{w: w, id: w.next, ch: ch}
+	w.waiting[p.id] = ch
+	if err := w.queue(frame{ID: p.id, Call: method, Body: body}); err != nil {
+		delete(w.waiting, p.id)
 		return nil, err
 	}
-	w.waiting[w.next] = ch
-	return &Pending{w: w, id: w.next, ch: ch}, nil
+	w.flush()
+	return p, nil
 }
 
 // Wait returns the answer of a call that was sent. out may be nil.
@@ -120,18 +123,37 @@ func (w *Conn) Call(ctx context.Context, method string, in, out any) error {
 	return p.Wait(ctx, out)
 }
 
-// queue appends a frame to what the writer sends next; w.mu is held.
+// queue appends a frame to what is sent next; w.mu is held.
 func (w *Conn) queue(f frame) error {
 	out, err := appendFrame(w.out, f)
-	if err != nil {
-		return err
+	if err == nil {
+		w.out = out
 	}
-	w.out = out
-	select {
-	case w.kick <- struct{}{}:
-	default:
+	return err
+}
+
+// flush sends what is queued, unless somebody does already, who then sends
+// this too: so that many small frames go out in one write, and one frame waits
+// for nobody. w.mu is held, and let go of while writing.
+func (w *Conn) flush() {
+	if w.writing {
+		return
 	}
-	return nil
+	w.writing = true
+	for len(w.out) > 0 && w.err == nil {
+		b := w.out
+		w.out = w.spare[:0]
+		w.mu.Unlock()
+		_, err := w.c.Write(b)
+		w.mu.Lock()
+		if w.spare = b; cap(b) > MaxFrame {
+			w.spare = nil
+		}
+		if err != nil {
+			w.end(ErrClosed)
+		}
+	}
+	w.writing = false
 }
 
 func (w *Conn) forget(id uint64) {
@@ -149,36 +171,17 @@ func (w *Conn) failure() error {
 func (w *Conn) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.end(err)
+}
+
+// end ends the connection once; w.mu is held.
+func (w *Conn) end(err error) {
 	if w.err != nil {
 		return
 	}
 	w.err = err
 	close(w.done)
 	w.c.Close()
-}
-
-// write sends what is queued; many small frames go out in one write.
-func (w *Conn) write() {
-	var spare []byte
-	for {
-		select {
-		case <-w.kick:
-		case <-w.done:
-			return
-		}
-		w.mu.Lock()
-		b := w.out
-		w.out = spare[:0]
-		w.mu.Unlock()
-		if _, err := w.c.Write(b); err != nil {
-			w.fail(ErrClosed)
-			return
-		}
-		spare = b
-		if cap(spare) > MaxFrame {
-			spare = nil
-		}
-	}
 }
 
 func (w *Conn) read() {
@@ -245,6 +248,7 @@ func (w *Conn) reply(id uint64, ctx context.Context, second func(context.Context
 	if err := w.queue(f); err != nil {
 		w.queue(frame{ID: id, Answer: true, Error: asError(err)})
 	}
+	w.flush()
 }
 
 func asError(err error) *Error {

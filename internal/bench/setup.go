@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -83,7 +84,7 @@ func (b *bench) background(c *exec.Cmd, port int) error {
 	if err := c.Start(); err != nil {
 		return err
 	}
-	b.stop = append(b.stop, func() { c.Process.Kill(); c.Wait() })
+	b.stop = append(b.stop, func() { c.Process.Signal(syscall.SIGTERM); c.Wait() })
 	for range 500 {
 		if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			conn.Close()
