@@ -154,14 +154,17 @@ func (h *Home) Do(t testing.TB, args ...string) Result {
 
 // leave stops the daemon and reports what was left behind.
 func (h *Home) leave(t testing.TB) {
+	_, err := os.Stat(h.State)
+	lives := err == nil && os.Getenv(binaryVar) != ""
 	var said []byte
-	if _, err := os.Stat(h.State); err == nil && os.Getenv(binaryVar) != "" {
-		said, _ = h.Ambit("daemon", "stop").CombinedOutput() // it may have stopped by itself
-	}
-	deadline := time.Now().Add(2 * time.Second)
-	for len(h.Processes()) > 0 && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	// The daemon stays as long as it knows of a live task: for a moment after a
+	// gatekeeper's end, and for ten seconds when one has vanished.
+	Eventually(12*time.Second, func() bool {
+		if lives {
+			said, _ = h.Ambit("daemon", "stop").CombinedOutput() // what is left tells whether it worked
+		}
+		return Eventually(200*time.Millisecond, func() bool { return len(h.Processes()) == 0 })
+	})
 	for _, p := range h.Processes() {
 		t.Errorf("left behind: %s; ambit daemon stop said: %s", p, said)
 		if proc, err := os.FindProcess(p.PID); err == nil {
