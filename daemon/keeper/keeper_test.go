@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ambit/config"
+	"ambit/sandbox"
 )
 
 func write(t *testing.T, name, text string, mode os.FileMode) string {
@@ -171,5 +173,29 @@ func TestSecretFiles(t *testing.T) {
 	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("a program of the repository's settings ran")
+	}
+}
+
+// TestTheFilesOfTheTaskItself: the grants file is protected under any name, and
+// a credential's file is hidden in a folder that is granted.
+func TestTheFilesOfTheTaskItself(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/token", "canary", 0o600)
+	text := minimal + "services:\n  api: {kind: http, host: api.test, credential: {file: token}}\n"
+	name := write(t, dir+"/odd name.yaml", text, 0o644)
+	g, err := Load(name, func(string) string { return "/home/x" }, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := protect(g); !slices.Contains(p.Paths, "odd name.yaml") {
+		t.Errorf("the grants file is not protected: %v", p.Paths)
+	}
+	p, err := makePlan(g, "true", dir, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := slices.ContainsFunc(p.files, func(f sandbox.File) bool { return f.Path == dir+"/token" && f.Access == sandbox.Hidden })
+	if !hidden {
+		t.Errorf("the credential's file can be read: %+v", p.files)
 	}
 }

@@ -131,6 +131,10 @@ func protect(g *Grants) (p sandbox.Protect) {
 			p.Secrets = append(p.Secrets, n.Path)
 		}
 	}
+	// The file that says what the agent may do, whatever its name is.
+	if rel, err := filepath.Rel(g.Workspace, g.Path); err == nil && filepath.IsLocal(rel) {
+		p.Paths = append(p.Paths, rel)
+	}
 	for _, r := range g.Files() {
 		segs := strings.Split(strings.TrimPrefix(r.Path, "/"), "/")
 		if class, _ := grants.ProtectedIn(segs); class != "" && (r.Write || class.Reads()) {

@@ -221,6 +221,7 @@ func (p *plan) service(s grants.Service) error {
 	if s.Credential != nil && s.Credential.JWT != "" {
 		p.tokens[s.Name.Value] = s.Credential.JWT
 	} else if s.Credential != nil {
+		p.hideCredential(s.Credential.File)
 		x := secret{service: s.Name.Value, kind: s.Kind.Value, from: s.Credential}
 		for _, t := range s.Env {
 			x.env = append(x.env, t.Value)
@@ -228,6 +229,14 @@ func (p *plan) service(s grants.Service) error {
 		p.secrets = append(p.secrets, x)
 	}
 	return nil
+}
+
+// hideCredential keeps the agent from reading a credential's own file, should a
+// line give the folder that it is in.
+func (p *plan) hideCredential(file string) {
+	if abs := p.g.absolute(file); file != "" && exists(abs) {
+		p.files = append(p.files, sandbox.File{Path: abs, Access: sandbox.Hidden})
+	}
 }
 
 func scheme(s grants.Service) string {
