@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -19,7 +20,9 @@ type Git struct {
 	*Server
 	Token   Canary
 	Root    string // the folder of the bare repositories
-	private map[string]bool
+
+	mu      sync.Mutex
+	private map[string]bool // by path
 }
 
 // NewGit starts one. Its certificate is for names.
@@ -36,8 +39,7 @@ func NewGit(t testing.TB, ca *CA, names ...string) *Git {
 }
 
 // Create makes a bare repository "owner/name.git" with one commit on main that
-// holds files (path to content). It must be called before the first request.
-func (g *Git) Create(t testing.TB, repo string, private bool, files map[string]string) {
+// holds files (path to content).func (g *Git) Create(t testing.TB, repo string, private bool, files map[string]string) {
 	t.Helper()
 	bare := filepath.Join(g.Root, repo)
 	Output(t, "", "git", "init", "-q", "--bare", "-b", "main", bare)
@@ -56,7 +58,15 @@ func (g *Git) Create(t testing.TB, repo string, private bool, files map[string]s
 	Output(t, work, "git", "add", "-A")
 	Output(t, work, "git", "commit", "-q", "-m", "first")
 	Output(t, work, "git", "push", "-q", bare, "main")
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.private["/"+repo] = private
+}
+
+func (g *Git) isPrivate(path string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.private[path]
 }
 
 // Refs returns the repository's refs: name to commit.
@@ -80,7 +90,7 @@ func (g *Git) authorized(h http.Handler) http.Handler {
 		switch {
 		case ok && pass == g.Token.Value:
 			r.Header.Set("X-Remote-User", "agent")
-		case push || g.private[repo+".git"] || ok:
+		case push || g.isPrivate(repo+".git") || ok:
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			http.Error(w, "authentication needed", http.StatusUnauthorized)
 			return
