@@ -39,7 +39,8 @@ func NewGit(t testing.TB, ca *CA, names ...string) *Git {
 }
 
 // Create makes a bare repository "owner/name.git" with one commit on main that
-// holds files (path to content).func (g *Git) Create(t testing.TB, repo string, private bool, files map[string]string) {
+// holds files (path to content).
+func (g *Git) Create(t testing.TB, repo string, private bool, files map[string]string) {
 	t.Helper()
 	bare := filepath.Join(g.Root, repo)
 	Output(t, "", "git", "init", "-q", "--bare", "-b", "main", bare)
