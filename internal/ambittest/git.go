@@ -18,8 +18,8 @@ import (
 // and reading what is private, wants basic authentication with the token.
 type Git struct {
 	*Server
-	Token   Canary
-	Root    string // the folder of the bare repositories
+	Token Canary
+	Root  string // the folder of the bare repositories
 
 	mu      sync.Mutex
 	private map[string]bool // by path
