@@ -82,6 +82,7 @@ type Log struct {
 type pending struct {
 	frames []byte
 	leaves []tlog.Hash
+	calls  []func() // told when the batch is durable, or is not
 	done   chan struct{}
 	err    error
 }
@@ -104,6 +105,36 @@ func (l *Log) Append(ctx context.Context, r Record) (ambit.RecordID, error) {
 // waits only while thousands of records are not yet durable.
 func (l *Log) Enqueue(r Record) (wait func(context.Context) (ambit.RecordID, error)) {
 	return l.later(&r, 0)
+}
+
+// EnqueueFunc is Enqueue, or with lazily EnqueueLazily, for a caller that does
+// not wait: done is called once, by the writer or at once, and must not wait.
+func (l *Log) EnqueueFunc(r Record, lazily bool, done func(ambit.RecordID, error)) {
+	linger := time.Duration(0)
+	if lazily {
+		linger = Linger
+	}
+	id, p, err := l.enqueue(context.Background(), &r, linger)
+	if err != nil {
+		done(0, err)
+		return
+	}
+	l.mu.Lock()
+	select {
+	case <-p.done:
+		l.mu.Unlock()
+		l.tell(p, id, done)
+	default:
+		p.calls = append(p.calls, func() { l.tell(p, id, done) })
+		l.mu.Unlock()
+	}
+}
+
+func (l *Log) tell(p *pending, id ambit.RecordID, done func(ambit.RecordID, error)) {
+	if p.err != nil {
+		id = 0
+	}
+	done(id, p.err)
 }
 
 // Linger is how long EnqueueLazily lets a record wait for company.

@@ -48,7 +48,13 @@ func (l *Log) take() *pending {
 // finish tells the callers of one batch, and lets as many others in.
 func (l *Log) finish(p *pending, err error) {
 	p.err = err
+	l.mu.Lock()
 	close(p.done)
+	calls := p.calls
+	l.mu.Unlock()
+	for _, f := range calls {
+		f()
+	}
 	for range p.leaves {
 		<-l.room
 	}

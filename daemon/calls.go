@@ -71,7 +71,7 @@ func (s *session) attach(in wire.Attach) answer {
 	s.mu.Lock()
 	s.challenge, s.claim = &c, in
 	s.mu.Unlock()
-	return func(context.Context) (any, error) { return wire.Challenge{Nonce: c[:]}, nil }
+	return give(wire.Challenge{Nonce: c[:]}, nil)
 }
 
 func (s *session) prove(in wire.Prove) answer {
@@ -92,7 +92,7 @@ func (s *session) prove(in wire.Prove) answer {
 	if err != nil {
 		return fail(&wire.Error{Code: "not-proved", Msg: err.Error()})
 	}
-	return func(context.Context) (any, error) { return struct{}{}, nil }
+	return give(struct{}{}, nil)
 }
 
 func (s *session) lease(ctx context.Context, in wire.Lease) (any, error) {

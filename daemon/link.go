@@ -82,7 +82,7 @@ func (l *Link) Close() {
 }
 
 // handle takes the daemon's calls.
-func (l *Link) handle(method string, body json.RawMessage) func(context.Context) (any, error) {
+func (l *Link) handle(method string, body json.RawMessage) wire.Step {
 	if method != wire.MethodRevoke {
 		return nil
 	}
@@ -94,7 +94,7 @@ func (l *Link) handle(method string, body json.RawMessage) func(context.Context)
 	l.ended = fmt.Errorf("the task was revoked by %s: %s", r.By, orElse(r.Why, "no reason given"))
 	l.mu.Unlock()
 	l.revoke(r)
-	return func(context.Context) (any, error) { return struct{}{}, nil }
+	return give(struct{}{}, nil)
 }
 
 // keep attaches again whenever the connection ends.
@@ -264,25 +264,18 @@ func (l *Link) Outcome(_ context.Context, e pipeline.End) error {
 
 // sendOutcome sends o on c and forgets it once it is durable; l.mu is held.
 func (l *Link) sendOutcome(c *wire.Conn, o wire.Outcome) error {
-	p, err := c.Send(wire.MethodOutcome, o)
+	err := c.SendFunc(wire.MethodOutcome, o, func(err error) {
+		if err != nil {
+			// The log is broken: what follows cannot be recorded either.
+			l.end(fmt.Errorf("the outcome of %s could not be recorded: %w", o.Intent, err))
+			return
+		}
+		l.acked(o.Intent)
+	})
 	if errors.Is(err, wire.ErrClosed) {
 		return nil // kept, and sent again
 	}
-	if err != nil {
-		return err
-	}
-	go func() {
-		err := p.Wait(context.Background(), nil)
-		if we, ok := errors.AsType[*wire.Error](err); ok {
-			// The log is broken: what follows cannot be recorded either.
-			l.end(fmt.Errorf("the outcome of %s could not be recorded: %w", o.Intent, we))
-			return
-		}
-		if err == nil {
-			l.acked(o.Intent)
-		}
-	}()
-	return nil
+	return err
 }
 
 func (l *Link) acked(id ambit.RecordID) {

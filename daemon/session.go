@@ -43,9 +43,13 @@ func newSession(d *Daemon, c net.Conn) {
 
 var errNoTask = &wire.Error{Code: "no-task", Msg: "the connection has no task: enrol or attach first"}
 
-type answer = func(context.Context) (any, error)
+type answer = wire.Step
 
-func fail(err error) answer { return func(context.Context) (any, error) { return nil, err } }
+func give(v any, err error) answer {
+	return wire.Replies(func(reply func(any, error)) { reply(v, err) })
+}
+
+func fail(err error) answer { return give(nil, err) }
 
 // on reads a call's body and gives it to f; a body that is not strict ends the
 // connection.
@@ -60,11 +64,11 @@ func on[In any](body json.RawMessage, f func(In) answer) answer {
 // later answers without keeping the order of calls.
 func later[In any](body json.RawMessage, f func(context.Context, In) (any, error)) answer {
 	return on(body, func(in In) answer {
-		return func(ctx context.Context) (any, error) { return f(ctx, in) }
+		return wire.Waits(func(ctx context.Context) (any, error) { return f(ctx, in) })
 	})
 }
 
-func (s *session) handle(method string, body json.RawMessage) func(context.Context) (any, error) {
+func (s *session) handle(method string, body json.RawMessage) wire.Step {
 	switch method {
 	case wire.MethodEnrol:
 		return later(body, s.enrol)
@@ -164,15 +168,20 @@ func (s *session) parse(raw json.RawMessage) (a ambit.Action, g ambit.Digest, er
 	return a, sha256.Sum256(c), a.Check()
 }
 
-// recorded waits until a record is durable.
-func recorded(wait func(context.Context) (ambit.RecordID, error)) answer {
-	return func(ctx context.Context) (any, error) {
-		id, err := wait(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return wire.Recorded{Record: id}, nil
-	}
+// recorded answers with the record's id when it is durable.
+func (s *session) recorded(r audit.Record, lazily bool, then func(ambit.RecordID)) answer {
+	return wire.Replies(func(reply func(any, error)) {
+		s.d.log.EnqueueFunc(r, lazily, func(id ambit.RecordID, err error) {
+			if err != nil {
+				reply(nil, err)
+				return
+			}
+			if then != nil {
+				then(id)
+			}
+			reply(wire.Recorded{Record: id}, nil)
+		})
+	})
 }
 
 func (s *session) start(in wire.Start) answer {
@@ -180,13 +189,13 @@ func (s *session) start(in wire.Start) answer {
 	if !ok {
 		return fail(errNoTask)
 	}
-	return recorded(s.d.log.Enqueue(audit.Record{
+	return s.recorded(audit.Record{
 		Type: audit.TaskStart, Task: string(t.ID), Agent: t.Agent, Kind: "task", Resource: string(t.ID), Digest: t.Grants.String(),
 		Data: data(map[string]any{
 			"walls": in.Walls, "pid": in.PID, "spiffe_id": t.SPIFFE, "command": t.Command, "workspace": t.Workspace,
 			"on_behalf_of": t.OnBehalfOf, "owner": t.Owner, "purpose": t.Purpose, "expires": t.Expires.UTC().Format(time.RFC3339),
 		}),
-	}))
+	}, false, nil)
 }
 
 func (s *session) intent(in wire.Intent) answer {
@@ -199,17 +208,11 @@ func (s *session) intent(in wire.Intent) answer {
 	}
 	r := audit.ForAction(audit.Intent, &a, in.Decision, g)
 	r.Approval, r.Data = in.Approval, args(a.Args)
-	wait := s.d.log.Enqueue(r)
-	return func(ctx context.Context) (any, error) {
-		id, err := wait(ctx)
-		if err != nil {
-			return nil, err
-		}
+	return s.recorded(r, false, func(id ambit.RecordID) {
 		s.mu.Lock()
 		s.open[id] = r
 		s.mu.Unlock()
-		return wire.Recorded{Record: id}, nil
-	}
+	})
 }
 
 func (s *session) refusal(in wire.Intent) answer {
@@ -219,7 +222,7 @@ func (s *session) refusal(in wire.Intent) answer {
 	}
 	r := audit.ForAction(audit.Refusal, &a, in.Decision, g)
 	r.Outcome, r.Detail, r.Data = ambit.Refused.String(), in.Why, args(a.Args)
-	return recorded(s.d.log.Enqueue(r))
+	return s.recorded(r, false, nil)
 }
 
 func (s *session) outcome(in wire.Outcome) answer {
@@ -231,7 +234,7 @@ func (s *session) outcome(in wire.Outcome) answer {
 		r = audit.Record{Task: string(s.taskID()), Agent: s.agent}
 	}
 	r.Type, r.Intent, r.Outcome, r.Detail, r.Data = audit.Outcome, in.Intent, in.Outcome.String(), in.Detail, nil
-	return recorded(s.d.log.EnqueueLazily(r))
+	return s.recorded(r, true, nil)
 }
 
 func (s *session) alert(in wire.Alert) answer {
@@ -245,7 +248,7 @@ func (s *session) alert(in wire.Alert) answer {
 		r.Task, r.Agent, r.Verdict = string(s.taskID()), s.agent, ""
 	}
 	r.Detail = in.Kind + ": " + in.Detail
-	return recorded(s.d.log.Enqueue(r))
+	return s.recorded(r, false, nil)
 }
 
 // data writes a record's extra fields.

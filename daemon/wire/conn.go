@@ -10,10 +10,26 @@ import (
 	"sync"
 )
 
-// Handler takes a call in two steps. The first runs in the order in which
-// calls arrived and must not wait; what it returns runs on its own and gives
-// the answer. A nil second step ends the connection: the call is not known.
-type Handler func(method string, body json.RawMessage) func(context.Context) (any, error)
+// Handler takes a call. It runs in the order in which calls arrived and must
+// not wait; what it returns gives the answer. A nil Step ends the connection:
+// the call is not known.
+type Handler func(method string, body json.RawMessage) Step
+
+// Step is how a call is answered: Waits or Replies.
+type Step interface{ step() }
+
+// Waits runs on its own, may wait, and returns the answer.
+type Waits func(context.Context) (any, error)
+
+// Replies runs at once, in the order of calls, must not wait, and sees to it
+// that reply is called once, by whomever.
+type Replies func(reply func(v any, err error))
+
+func (Waits) step()   {}
+func (Replies) step() {}
+
+// maxUnread bounds the answers that wait for the other side, in bytes.
+const maxUnread = 8 << 20
 
 // maxRunning bounds the calls of one connection that are answered at once.
 const maxRunning = 1024
@@ -28,10 +44,11 @@ type Conn struct {
 
 	mu      sync.Mutex
 	next    uint64
-	waiting map[uint64]chan frame
+	waiting map[uint64]func(frame)
 	out     []byte // frames that wait for whoever is writing
 	spare   []byte
 	writing bool
+	kick    chan struct{} // wakes the sender of answers
 	err     error
 }
 
@@ -40,9 +57,12 @@ type Conn struct {
 func NewConn(c net.Conn, h Handler) *Conn {
 	w := &Conn{
 		c: c, handler: h, done: make(chan struct{}), running: make(chan struct{}, maxRunning),
-		waiting: map[uint64]chan frame{},
+		waiting: map[uint64]func(frame){}, kick: make(chan struct{}, 1),
 	}
 	go w.read()
+	if h != nil {
+		go w.answers()
+	}
 	return w
 }
 
@@ -64,25 +84,41 @@ type Pending struct {
 
 // Send queues a call and returns at once; calls keep the order of Send.
 func (w *Conn) Send(method string, in any) (*Pending, error) {
+	ch := make(chan frame, 1)
+	id, err := w.send(method, in, func(f frame) { ch <- f })
+	if err != nil {
+		return nil, err
+	}
+	return &Pending{w: w, id: id, ch: ch}, nil
+}
+
+// SendFunc is Send for a call whose answer carries nothing but success: done
+// gets it, and must not wait. When the connection ends first, done is not
+// called.
+func (w *Conn) SendFunc(method string, in any, done func(error)) error {
+	_, err := w.send(method, in, func(f frame) { done(answer(f, nil)) })
+	return err
+}
+
+func (w *Conn) send(method string, in any, got func(frame)) (uint64, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
-		return nil, fmt.Errorf("cannot call the daemon's %s: %w", method, err)
+		return 0, fmt.Errorf("cannot call the daemon's %s: %w", method, err)
 	}
-	ch := make(chan frame, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		return nil, w.err
+		return 0, w.err
 	}
 	w.next++
-	p := &Pending{w: w, id: w.next, ch: ch}
-	w.waiting[p.id] = ch
-	if err := w.queue(frame{ID: p.id, Call: method, Body: body}); err != nil {
-		delete(w.waiting, p.id)
-		return nil, err
+	id := w.next
+	w.waiting[id] = got
+	if err := w.queue(frame{ID: id, Call: method, Body: body}); err != nil {
+		delete(w.waiting, id)
+		return 0, err
 	}
 	w.flush()
-	return p, nil
+	return id, nil
 }
 
 // Wait returns the answer of a call that was sent. out may be nil.
@@ -204,36 +240,54 @@ func (w *Conn) read() {
 func (w *Conn) take(ctx context.Context, f frame) error {
 	if f.Answer {
 		w.mu.Lock()
-		ch := w.waiting[f.ID]
+		got := w.waiting[f.ID]
 		delete(w.waiting, f.ID)
 		w.mu.Unlock()
-		if ch != nil {
-			ch <- f
+		if got != nil {
+			got(f)
 		}
 		return nil
 	}
 	if w.handler == nil {
 		return errors.New("cannot take call: this side takes none")
 	}
-	second := w.handler(f.Call, f.Body)
-	if second == nil {
+	switch step := w.handler(f.Call, f.Body).(type) {
+	case Replies:
+		step(func(v any, err error) { w.reply(f.ID, v, err) })
+	case Waits:
+		select {
+		case w.running <- struct{}{}:
+		case <-w.done:
+			return ErrClosed
+		}
+		go func() {
+			defer func() { <-w.running }()
+			v, err := step(ctx)
+			w.reply(f.ID, v, err)
+		}()
+	default:
 		return errors.New("cannot take call: unknown method")
 	}
-	select {
-	case w.running <- struct{}{}:
-	case <-w.done:
-		return ErrClosed
-	}
-	go func() {
-		defer func() { <-w.running }()
-		w.reply(f.ID, ctx, second)
-	}()
 	return nil
 }
 
-func (w *Conn) reply(id uint64, ctx context.Context, second func(context.Context) (any, error)) {
+// answers sends the answers that are queued, so that whoever gives one never
+// waits for a slow other side.
+func (w *Conn) answers() {
+	for {
+		select {
+		case <-w.kick:
+		case <-w.done:
+			return
+		}
+		w.mu.Lock()
+		w.flush()
+		w.mu.Unlock()
+	}
+}
+
+func (w *Conn) reply(id uint64, v any, err error) {
 	f := frame{ID: id, Answer: true}
-	v, err := second(ctx)
 	if err == nil && v != nil {
 		f.Body, err = json.Marshal(v)
 	}
@@ -245,10 +299,18 @@ func (w *Conn) reply(id uint64, ctx context.Context, second func(context.Context
 	if w.err != nil {
 		return
 	}
+	// One that asks and never reads the answers would fill our memory.
+	if len(w.out) > maxUnread {
+		w.end(ErrClosed)
+		return
+	}
 	if err := w.queue(f); err != nil {
 		w.queue(frame{ID: id, Answer: true, Error: asError(err)})
 	}
-	w.flush()
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
 }
 
 func asError(err error) *Error {

@@ -17,20 +17,20 @@ import (
 // echo answers "echo" with its body, "fail" with an error, and waits for
 // release in "wait".
 func echo(release chan struct{}) Handler {
-	return func(method string, body json.RawMessage) func(context.Context) (any, error) {
+	return func(method string, body json.RawMessage) Step {
 		switch method {
 		case "echo":
-			return func(context.Context) (any, error) { return body, nil }
+			return Replies(func(reply func(any, error)) { reply(body, nil) })
 		case "fail":
-			return func(context.Context) (any, error) { return nil, &Error{Code: "no", Msg: "not today"} }
+			return Waits(func(context.Context) (any, error) { return nil, &Error{Code: "no", Msg: "not today"} })
 		case "wait":
-			return func(ctx context.Context) (any, error) {
+			return Waits(func(ctx context.Context) (any, error) {
 				select {
 				case <-release:
 				case <-ctx.Done():
 				}
 				return 1, nil
-			}
+			})
 		}
 		return nil
 	}
@@ -101,13 +101,13 @@ func TestACancelledCallDoesNotDisturbOthers(t *testing.T) {
 func TestOrder(t *testing.T) {
 	var got []int
 	var mu sync.Mutex
-	c, _ := pair(t, func(_ string, body json.RawMessage) func(context.Context) (any, error) {
+	c, _ := pair(t, func(_ string, body json.RawMessage) Step {
 		var n int
 		json.Unmarshal(body, &n)
 		mu.Lock()
 		got = append(got, n)
 		mu.Unlock()
-		return func(context.Context) (any, error) { return n, nil }
+		return Waits(func(context.Context) (any, error) { return n, nil })
 	})
 	var ps []*Pending
 	for i := range 500 {
