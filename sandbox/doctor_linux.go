@@ -171,7 +171,8 @@ func probe(scratch string, files []File) (Report, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	s, err := start(ctx, Spec{Argv: []string{"true"}, Scratch: scratch, Files: files}, true)
+	spec := Spec{Argv: []string{"true"}, Scratch: scratch, Files: files}
+	s, err := start(ctx, &spec, func() (Spec, error) { return spec, nil }, true)
 	if err != nil {
 		return Report{}, err
 	}

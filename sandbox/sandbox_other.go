@@ -18,6 +18,9 @@ type Sandbox struct{}
 // Start refuses: this system has no walls.
 func Start(context.Context, Spec) (*Sandbox, error) { return nil, errSystem }
 
+// StartWhen refuses.
+func StartWhen(context.Context, Spec, func() (Spec, error)) (*Sandbox, error) { return nil, errSystem }
+
 // Report returns nothing: this system has no walls.
 func (*Sandbox) Report() Report { return Report{System: runtime.GOOS + " " + runtime.GOARCH} }
 

@@ -43,24 +43,23 @@ type Sandbox struct {
 // nothing is left behind but files in Scratch. When the context ends, so does
 // everything in the sandbox.
 func Start(ctx context.Context, spec Spec) (*Sandbox, error) {
-	return start(ctx, spec, false)
+	return start(ctx, &spec, func() (Spec, error) { return spec, nil }, false)
+}
+
+// StartWhen is Start for a Spec that takes a moment to make: init starts
+// meanwhile. Of streams only Terminal, Stdin, Stdout and Stderr are looked at,
+// and they hold whatever the Spec says.
+func StartWhen(ctx context.Context, streams Spec, spec func() (Spec, error)) (*Sandbox, error) {
+	return start(ctx, &streams, spec, false)
 }
 
 // start builds the walls; a probe's init ends once they are up.
-func start(ctx context.Context, spec Spec, probe bool) (*Sandbox, error) {
+func start(ctx context.Context, streams *Spec, spec func() (Spec, error), probe bool) (*Sandbox, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b, err := newBuilder(&spec)
-	if err != nil {
-		return nil, err
-	}
-	b.plan.Probe = probe
-	if err := b.defaults(); err != nil {
-		return nil, err
-	}
 	s := &Sandbox{ended: make(chan struct{}), tcp: map[uint16]net.Listener{}}
-	if err := s.start(ctx, b); err != nil {
+	if err := s.start(ctx, streams, spec, probe); err != nil {
 		s.abandon()
 		return nil, errors.Join(ctx.Err(), err)
 	}
@@ -76,19 +75,31 @@ func (s *Sandbox) abandon() {
 	s.closeAll()
 }
 
-func (s *Sandbox) start(ctx context.Context, b *builder) error {
-	if err := s.spawn(b.spec); err != nil {
+func (s *Sandbox) start(ctx context.Context, streams *Spec, make func() (Spec, error), probe bool) error {
+	if err := s.spawn(streams); err != nil {
 		return err
 	}
 	s.stop = context.AfterFunc(ctx, func() { _ = s.Kill() })
 	// Init starts while the plan is made.
+	spec, err := make()
+	if err != nil {
+		return err
+	}
+	spec.Terminal, spec.Stdin, spec.Stdout, spec.Stderr = streams.Terminal, streams.Stdin, streams.Stdout, streams.Stderr
+	b, err := newBuilder(&spec)
+	if err != nil {
+		return err
+	}
+	b.plan.Probe = probe
+	if err := b.defaults(); err != nil {
+		return err
+	}
 	if err := b.build(); err != nil {
 		return err
 	}
 	if err := b.finish(); err != nil {
 		return err
 	}
-	var err error
 	if s.cgroup, err = b.limit(s.process.Pid); err != nil {
 		return err
 	}

@@ -84,10 +84,11 @@ func Run(ctx context.Context, o Options) (sandbox.Status, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	k := &keeper{o: o, plan: p, stop: stop}
-	if err := k.enrol(ctx); err != nil {
-		return sandbox.Status{}, err
-	}
-	defer k.link.Close()
+	defer func() {
+		if k.link != nil {
+			k.link.Close()
+		}
+	}()
 	st, err := k.run(ctx)
 	k.end(st, err)
 	return st, err
@@ -129,23 +130,13 @@ func (k *keeper) enrol(ctx context.Context) error {
 	return err
 }
 
-// run builds the walls, opens the gate and lets the command run.
-func (k *keeper) run(ctx context.Context) (sandbox.Status, error) {
-	dir := filepath.Join(k.o.Home.Tasks(), string(k.task.Task))
-	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(filepath.Join(dir, "scratch"), 0o700)); err != nil {
-		return sandbox.Status{}, fmt.Errorf("cannot make the task's folder: %w", err)
-	}
-	var err error
-	if k.ca, err = web.NewAuthority(k.task.Task, k.task.Expires, intercepted(k.plan.routes)...); err != nil {
-		return sandbox.Status{}, err
-	}
+// run builds the walls, opens the gate and lets the command run. The sandbox's
+// init starts while the task is enrolled.
+func (k *keeper) run(ctx context.Context) (st sandbox.Status, err error) {
 	roots := systemRoots(k.plan.routes, k.o.Lookup)
-	spec, err := k.spec(dir)
-	if err != nil {
-		return sandbox.Status{}, err
-	}
-	if k.box, err = sandbox.Start(ctx, spec); err != nil {
-		return sandbox.Status{}, err
+	streams := sandbox.Spec{Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr}
+	if k.box, err = sandbox.StartWhen(ctx, streams, func() (sandbox.Spec, error) { return k.prepare(ctx) }); err != nil {
+		return st, err
 	}
 	defer k.box.Kill()
 	if k.o.Report != nil {
@@ -155,6 +146,22 @@ func (k *keeper) run(ctx context.Context) (sandbox.Status, error) {
 		return sandbox.Status{}, err
 	}
 	return k.serve(ctx)
+}
+
+// prepare enrols the task and makes its folder, its authority and its sandbox's
+// specification.
+func (k *keeper) prepare(ctx context.Context) (spec sandbox.Spec, err error) {
+	if err := k.enrol(ctx); err != nil {
+		return spec, err
+	}
+	dir := filepath.Join(k.o.Home.Tasks(), string(k.task.Task))
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(filepath.Join(dir, "scratch"), 0o700)); err != nil {
+		return spec, fmt.Errorf("cannot make the task's folder: %w", err)
+	}
+	if k.ca, err = web.NewAuthority(k.task.Task, k.task.Expires, intercepted(k.plan.routes)...); err != nil {
+		return spec, err
+	}
+	return k.spec(dir)
 }
 
 // serve opens the gate to the sandbox, confines this process, and only then
@@ -238,6 +245,9 @@ func (k *keeper) signals(done <-chan struct{}) {
 
 // end records the end of the task.
 func (k *keeper) end(st sandbox.Status, err error) {
+	if k.link == nil {
+		return // it never began
+	}
 	e := wire.End{Status: st.Exit(), Detail: "the command ended"}
 	if err != nil {
 		e.Detail = clip(err.Error(), 400)
