@@ -96,6 +96,9 @@ func TestInterrupt(t *testing.T) {
 		h.Grants(t, head+files)
 		s := onTerminal(t, h.Ambit("run", "--", "sh", "-c", "echo up; sleep 1000"), 24, 80)
 		s.types(t, "", "up")
+		// A shell that is interrupted while it starts a program may miss it, with
+		// and without a sandbox.
+		time.Sleep(300 * time.Millisecond)
 		io.WriteString(s.tty, "\x03")
 		if code := s.exit(t); code != 130 {
 			t.Errorf("exit status %d, want 130\n%q", code, s.out)
