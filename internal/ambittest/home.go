@@ -152,19 +152,26 @@ func (h *Home) Do(t testing.TB, args ...string) Result {
 	return Finish(t, h.Ambit(args...))
 }
 
-// leave stops the daemon and reports what was left behind.
-func (h *Home) leave(t testing.TB) {
+// Stop ends the home's daemon and waits until none of the home's processes is
+// left. The daemon stays as long as it knows of a live task: for a moment after
+// a gatekeeper's end, and for ten seconds when one has vanished. Stop returns
+// what was said about it.
+func (h *Home) Stop() (said string) {
 	_, err := os.Stat(h.State)
 	lives := err == nil && os.Getenv(binaryVar) != ""
-	var said []byte
-	// The daemon stays as long as it knows of a live task: for a moment after a
-	// gatekeeper's end, and for ten seconds when one has vanished.
 	Eventually(12*time.Second, func() bool {
 		if lives {
-			said, _ = h.Ambit("daemon", "stop").CombinedOutput() // what is left tells whether it worked
+			b, _ := h.Ambit("daemon", "stop").CombinedOutput() // what is left tells whether it worked
+			said = string(b)
 		}
 		return Eventually(200*time.Millisecond, func() bool { return len(h.Processes()) == 0 })
 	})
+	return said
+}
+
+// leave stops the daemon and reports what was left behind.
+func (h *Home) leave(t testing.TB) {
+	said := h.Stop()
 	for _, p := range h.Processes() {
 		t.Errorf("left behind: %s; ambit daemon stop said: %s", p, said)
 		if proc, err := os.FindProcess(p.PID); err == nil {

@@ -101,8 +101,7 @@ func small(t *testing.T, h *ambittest.Home) {
 	}
 	ambittest.Output(t, "", "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=24m,mode=700,uid=%d,gid=%d", h.UID, h.UID), "none", dir)
 	t.Cleanup(func() {
-		h.Do(t, "daemon", "stop")
-		ambittest.Eventually(2*time.Second, func() bool { return h.Daemon() == 0 })
+		h.Stop()
 		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
 			t.Errorf("cannot unmount: %v %s", err, out)
 		}
