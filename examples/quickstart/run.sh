@@ -42,16 +42,15 @@ finish() {
 trap finish EXIT
 
 bold "0. Building"
-# build FILE PACKAGE: unless it is there already
+# build FILE PACKAGE: from the sources, so that it is never an old one
 build() {
-	[ ! -x "$1" ] || return 0
 	command -v go >/dev/null || { echo "cannot build $2: Go is missing; install it from https://go.dev/dl/" >&2; exit 1; }
 	(cd "$top" && CGO_ENABLED=0 go build -o "$1" "$2")
 }
 ambit=${AMBIT:-$top/bin/ambit}   # AMBIT and API name programs that are built already
 api=${API:-$work/api}
-build "$ambit" ./cmd/ambit
-build "$api" ./examples/quickstart/api
+[ -n "${AMBIT:-}" ] || build "$ambit" ./cmd/ambit
+[ -n "${API:-}" ] || build "$api" ./examples/quickstart/api
 echo "   $("$ambit" version)"
 
 # The person's side: a secret file, a token, and a workspace for the agent.
