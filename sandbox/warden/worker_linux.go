@@ -70,8 +70,26 @@ func (k *worker) serve() error {
 	}
 }
 
+// deaf blocks all signals on the thread. One that interrupts the answer with a
+// descriptor (SECCOMP_IOCTL_NOTIF_ADDFD with SECCOMP_ADDFD_FLAG_SEND) takes the
+// descriptor back and leaves the call answered all the same: the agent would be
+// told that its file is descriptor 0. Go's runtime sends such signals itself.
+func deaf() error {
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
+		return fmt.Errorf("cannot guard the workspace: cannot block signals: %w", err)
+	}
+	return nil
+}
+
 // shed takes the thread's own mask and directory, and drops its capabilities.
 func (k *worker) shed() error {
+	if err := deaf(); err != nil {
+		return err
+	}
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("cannot guard the workspace: cannot have a file mode mask apart: %w", err)
 	}
