@@ -140,8 +140,11 @@ func approvalsCmd() *cobra.Command {
 }
 
 func printQuestion(w io.Writer, q console.Question) {
-	fmt.Fprintf(w, "%s  %-8s  %s  %s  %s %s  by %s, expires in %s\n", q.Ticket, q.State, q.Effect, q.Operation,
-		printable(q.Resource, 100), "", q.Agent, time.Until(q.Expires).Round(time.Second))
+	fmt.Fprintf(w, "%s  %-8s  %s  %s  %s  by %s", q.Ticket, q.State, q.Effect, q.Operation, printable(q.Resource, 100), q.Agent)
+	if q.State == "open" {
+		fmt.Fprintf(w, ", expires in %s", time.Until(q.Expires).Round(time.Second))
+	}
+	fmt.Fprintln(w)
 }
 
 func showCmd() *cobra.Command {
@@ -236,8 +239,16 @@ func watchCmd() *cobra.Command {
 	asJSON := jsonFlag(c)
 	task := c.Flags().String("task", "", "only this task's questions")
 	ans := c.Flags().Bool("answer", false, "ask for yes or no on this terminal")
+	hangup := c.Flags().Int("hang-up", -1, "end when this descriptor does")
+	c.Flags().MarkHidden("hang-up")
 	c.RunE = withDesk(func(ctx context.Context, d *console.Client, _ []string) error {
 		in := bufio.NewReader(os.Stdin)
+		if *hangup >= 0 {
+			go func() {
+				io.Copy(io.Discard, os.NewFile(uintptr(*hangup), "hang-up"))
+				os.Exit(0) // a read from the terminal may be under way
+			}()
+		}
 		return d.Watch(ctx, func(q console.Question) error {
 			if *task != "" && q.Task != ambit.TaskID(*task) {
 				return nil
@@ -245,7 +256,10 @@ func watchCmd() *cobra.Command {
 			if *asJSON {
 				return printLine(os.Stdout, q)
 			}
-			if *ans && q.State == "open" {
+			if *ans {
+				if q.State != "open" {
+					return nil // said already, when it was answered
+				}
 				return answer(ctx, d, q, in, os.Stderr)
 			}
 			printQuestion(os.Stdout, q)

@@ -17,12 +17,20 @@ func prompt(task ambit.TaskID) (func(), error) {
 		return func() {}, nil // there is no terminal: questions wait for `ambit approvals`
 	}
 	defer tty.Close()
-	c := exec.Command("/proc/self/exe", "watch", "--answer", "--task", string(task))
-	c.Stdin, c.Stdout, c.Stderr = tty, tty, tty
+	// The confined gatekeeper can signal no process outside: the prompt ends when
+	// this pipe does.
+	hangup, ours, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask on the terminal: %w", err)
+	}
+	defer hangup.Close()
+	c := exec.Command("/proc/self/exe", "watch", "--answer", "--task", string(task), "--hang-up", "3")
+	c.Stdin, c.Stdout, c.Stderr, c.ExtraFiles = tty, tty, tty, []*os.File{hangup}
 	// It must not outlive the run, nor keep its output open.
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := c.Start(); err != nil {
+		ours.Close()
 		return nil, fmt.Errorf("cannot ask on the terminal: %w", err)
 	}
-	return func() { c.Process.Kill(); c.Wait() }, nil
+	return func() { ours.Close(); c.Wait() }, nil
 }
