@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -85,6 +87,9 @@ func logCmd() *cobra.Command {
 		f.Outcome = *outcome
 		if *outcome != "" {
 			*raw = true
+		}
+		if _, err := os.Stat(d); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot show the log: there is none in %s yet; it begins with the first `ambit run`", d)
 		}
 		records := audit.Read(d, 0, f)
 		if *follow {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,9 @@ func exitCode(err error) int {
 	if s, ok := errors.AsType[status](err); ok {
 		return s.code
 	}
+	if strings.HasPrefix(err.Error(), "unknown command ") { // cobra has no type for it
+		return exitUsage
+	}
 	return exitFailed
 }
 
@@ -60,7 +64,7 @@ credentials that a grants file names, and not one permission more.
   ambit verify                     prove that the log is whole
 
 State is kept in AMBIT_HOME (default: ambit in the XDG state directory).
-Exit status: 0 done, 1 failed, 64 wrong command line; run and lint have more,
+Exit status: 0 done, 1 failed, 64 wrong command line; run, lint, explain and contain have more,
 see their help.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -84,7 +88,7 @@ see their help.`,
 func add(parent *cobra.Command, group string, cs ...*cobra.Command) {
 	for _, c := range cs {
 		c.GroupID = group
-		if args := c.Args; args != nil {
+		if args := c.Args; args != nil && c.Name() != "run" {
 			c.Args = func(c *cobra.Command, a []string) error { return usage(args(c, a)) }
 		}
 		parent.AddCommand(c)

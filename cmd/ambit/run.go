@@ -22,7 +22,13 @@ const defaultGrants = "ambit.yaml"
 
 func runCmd() *cobra.Command {
 	c := &cobra.Command{
-		Use: "run [--grants FILE] -- COMMAND [ARGUMENT…]", Short: "Run a command inside its ambit", Args: cobra.MinimumNArgs(1),
+		Use: "run [--grants FILE] -- COMMAND [ARGUMENT…]", Short: "Run a command inside its ambit",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return status{exitRefused, "cannot run: name a command, as in `ambit run -- claude`; see `ambit run --help`"}
+			}
+			return nil
+		},
 		Long: `Run a command with exactly the access that the grants file names. The command gets an
 identity of its own, a sandbox, egress to granted names only, and placeholders where it
 expects credentials. Everything it attempts through the network, and its start and end, is in the log.
@@ -37,6 +43,9 @@ ended by its expiry or by ` + "`ambit revoke`" + `.`,
 	noTTY := c.Flags().Bool("no-terminal", false, "give the command this process's own input and output instead of a terminal")
 	verbose := c.Flags().BoolP("verbose", "v", false, "print what the walls enforce")
 	c.Flags().SetInterspersed(false)
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return status{exitRefused, err.Error() + "\nsee `ambit run --help`"}
+	})
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o, err := options(*file, args)
 		if err != nil {

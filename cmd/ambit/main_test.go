@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestMain makes the test binary the program itself when it is asked to.
+func TestMain(m *testing.M) {
+	if os.Getenv("AMBIT_TEST_MAIN") == "1" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// ambit runs the program and returns its output and exit status.
+func ambitCmd(t *testing.T, args ...string) (out string, code int) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self, args...)
+	c.Dir = t.TempDir()
+	c.Env = []string{"AMBIT_TEST_MAIN=1", "AMBIT_HOME=" + filepath.Join(c.Dir, "none"), "HOME=" + c.Dir, "PATH=" + os.Getenv("PATH")}
+	var b bytes.Buffer
+	c.Stdout, c.Stderr = &b, &b
+	if err := c.Run(); err != nil && c.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return b.String(), c.ProcessState.ExitCode()
+}
+
+// TestMistakesSayTheNextStep: whatever is wrong with a command line, the exit
+// status is the documented one and the message says what to do.
+func TestMistakesSayTheNextStep(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"bogus"}, exitUsage, "unknown command"},
+		{[]string{"explain", "--bogus"}, exitUsage, "--help"},
+		{[]string{"revoke"}, exitUsage, "arg"},
+		{[]string{"explain", "-g", "x.yaml"}, exitUsage, "--help"},
+		{[]string{"run"}, exitRefused, "ambit run -- claude"},
+		{[]string{"run", "--bogus"}, exitRefused, "--help"},
+		{[]string{"run", "--grants", "none.yaml", "--", "true"}, exitRefused, "ambit init"},
+		{[]string{"explain", "none.yaml"}, exitFailed, "ambit init"},
+		{[]string{"log"}, exitFailed, "ambit run"},
+		{[]string{"verify"}, exitFailed, "--key"},
+		{[]string{"whoami"}, exitFailed, "not inside a sandbox"},
+		{[]string{"daemon", "status"}, exitFailed, "no daemon"},
+	} {
+		out, code := ambitCmd(t, c.args...)
+		if code != c.code || !strings.Contains(out, c.says) {
+			t.Errorf("ambit %s: exit %d, want %d with %q:\n%s", strings.Join(c.args, " "), code, c.code, c.says, out)
+		}
+	}
+}
+
+// TestEveryCommandTeaches: each command has help with an exit status of 0.
+func TestEveryCommandTeaches(t *testing.T) {
+	for _, c := range root().Commands() {
+		if c.Hidden || c.Name() == "help" {
+			continue
+		}
+		out, code := ambitCmd(t, c.Name(), "--help")
+		if code != 0 || !strings.Contains(out, "Usage:") || len(c.Short) < 10 {
+			t.Errorf("ambit %s --help: exit %d\n%s", c.Name(), code, out)
+		}
+	}
+}
+
+// TestPrintable: text that an agent chose shows what it is.
+func TestPrintable(t *testing.T) {
+	if got := printable("a\x1b[31mb\u202ec", 100); strings.ContainsAny(got, "\x1b\u202e") || !strings.Contains(got, "U+001B") {
+		t.Errorf("got %q", got)
+	}
+	if got := printable(strings.Repeat("x", 200), 10); len(got) > 20 {
+		t.Errorf("not bounded: %q", got)
+	}
+}
