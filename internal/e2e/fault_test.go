@@ -102,7 +102,13 @@ func small(t *testing.T, h *ambittest.Home) {
 	ambittest.Output(t, "", "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=24m,mode=700,uid=%d,gid=%d", h.UID, h.UID), "none", dir)
 	t.Cleanup(func() {
 		h.Stop()
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+		var out []byte
+		var err error
+		// A process that is just ending may still hold a file open.
+		if !ambittest.Eventually(5*time.Second, func() bool {
+			out, err = exec.Command("umount", dir).CombinedOutput()
+			return err == nil
+		}) {
 			t.Errorf("cannot unmount: %v %s", err, out)
 		}
 	})
