@@ -26,12 +26,18 @@ func classifyAnthropic(r *Request) ([]Call, error) {
 	return one(r.model(anthropicTable()), nil)
 }
 
-// classifyOpenAI knows the one WebSocket of the API, which is a model call.
+// classifyOpenAI knows the two WebSockets of the API, which are model calls:
+// /v1/realtime, and /v1/responses, over which Codex sends what it would POST.
 func classifyOpenAI(r *Request) ([]Call, error) {
 	if c, ok, err := r.upgrade(); ok || err != nil {
 		c.Effect = ambit.Irreversible
-		if len(r.Segments) == 2 && r.Segments[0] == "v1" && r.Segments[1] == "realtime" {
-			c = Call{"openai.realtime.connect", ambit.Read, ambit.Resource{Kind: "api", Segments: []string{"realtime"}}}
+		if len(r.Segments) == 2 && r.Segments[0] == "v1" {
+			switch r.Segments[1] {
+			case "realtime":
+				c = Call{"openai.realtime.connect", ambit.Read, ambit.Resource{Kind: "api", Segments: []string{"realtime"}}}
+			case "responses":
+				c = Call{"openai.responses.create", ambit.Read, ambit.Resource{Kind: "api", Segments: []string{"responses"}}}
+			}
 		}
 		return one(c, err)
 	}

@@ -96,7 +96,13 @@ func add(parent *cobra.Command, group string, cs ...*cobra.Command) {
 }
 
 // home finds Ambit's state.
-func home() (config.Home, error) { return config.Locate(os.Getenv) }
+func home() (config.Home, error) {
+	// An agent's own daemon would answer its own questions, in its own home.
+	if os.Getenv("AMBIT_SOCKET") != "" {
+		return config.Home{}, errors.New("cannot do this inside a sandbox: it is for the person outside; `ambit whoami` says what this agent may do")
+	}
+	return config.Locate(os.Getenv)
+}
 
 // jsonFlag adds --json and returns where it is kept.
 func jsonFlag(c *cobra.Command) *bool {

@@ -216,6 +216,7 @@ func (p *plan) service(s grants.Service) error {
 		p.route(web.Route{
 			Host: h.Value, Port: uint16(s.Port), Scheme: scheme(s), Service: s.Name.Value, Kind: s.Kind.Value, Dial: s.Address.Value, Roots: roots,
 			Inject: injection(s, h.Value), HasCredential: s.Credential != nil, EncodedSlash: s.EncodedSlash,
+			Conversation: s.Kind.Value == "anthropic" || s.Kind.Value == "openai",
 		})
 	}
 	if s.Credential != nil && s.Credential.JWT != "" {

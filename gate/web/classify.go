@@ -69,8 +69,10 @@ func (x *exchange) actionsFor(r *route) ([]ambit.Action, *refusal) {
 	acts := make([]ambit.Action, len(calls))
 	for i, c := range calls {
 		acts[i] = x.g.action(c.Operation, c.Effect.Worst(), c.Resource)
-		if req.Upgrade != "" && acts[i].Effect == ambit.Read {
-			acts[i].Effect = ambit.Write // anything can be sent afterwards
+		// Anything can be sent after an upgrade. Only a service that is known for
+		// what it takes then is not a write: a model's, say.
+		if req.Upgrade != "" && acts[i].Effect == ambit.Read && strings.HasPrefix(c.Operation, "http.") {
+			acts[i].Effect = ambit.Write
 		}
 		acts[i].Service = r.Service
 		if err := acts[i].Check(); err != nil {

