@@ -225,9 +225,11 @@ func (d *Daemon) touch() {
 func (d *Daemon) ending() bool { return d.ctx.Err() != nil }
 
 func (d *Daemon) idle() bool {
+	// Not under the lock: the authority tells of changes under its own.
+	live := len(d.ids.Tasks())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.sessions) > 0 || len(d.ids.Tasks()) > 0 {
+	if len(d.sessions) > 0 || live > 0 {
 		d.busy = time.Now()
 	}
 	return time.Since(d.busy) > time.Duration(d.settings.Idle)

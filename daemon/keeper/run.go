@@ -123,6 +123,8 @@ func (k *keeper) enrol(ctx context.Context) error {
 		return identity.Answer(k.key, k.task.TrustDomain, identity.Challenge(nonce))
 	}
 	revoked := func(r wire.Revoke) { k.stop(&Ended{By: r.By, Why: r.Why}) }
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	k.link, k.task, err = daemon.Enrol(ctx, conn, dial, e, sign, revoked)
 	for _, s := range secrets {
 		clear(s.Value)
@@ -188,13 +190,27 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 	go k.names.ServeTCP(ctx, tcp)
 	go serveAgent(k.box.Agent(), k.whoAmI)
 	defer k.gate.Close()
-	if _, err := k.link.Start(ctx, wire.Start{Walls: walls(k.box.Report(), confined)}); err != nil {
-		return sandbox.Status{}, fmt.Errorf("cannot record the start: %w", err)
+	if err := k.recordStart(ctx, confined); err != nil {
+		return sandbox.Status{}, err
 	}
 	if err := k.box.Go(); err != nil {
 		return sandbox.Status{}, err
 	}
 	return k.wait(ctx)
+}
+
+// answerTime is how long the daemon has to take a new task.
+const answerTime = 30 * time.Second
+
+// recordStart makes the task's first record durable, with what the walls
+// enforce.
+func (k *keeper) recordStart(ctx context.Context, confined sandbox.Report) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	if _, err := k.link.Start(ctx, wire.Start{Walls: walls(k.box.Report(), confined)}); err != nil {
+		return fmt.Errorf("cannot record the start: %w", err)
+	}
+	return nil
 }
 
 // wait returns when the command has ended, or the task was ended.

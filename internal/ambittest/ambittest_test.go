@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestCanaryIsFoundInEveryForm(t *testing.T) {
@@ -151,6 +152,10 @@ func TestHomeSeesItsProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := h.Processes()
+		for i := 0; i < 200 && (len(seen) != 1 || seen[0].PID != c.Process.Pid); i++ {
+			time.Sleep(10 * time.Millisecond) // `id` is still at work
+			seen = h.Processes()
+		}
 		in.Close()
 		c.Wait()
 		if len(seen) != 1 || seen[0].PID != c.Process.Pid {

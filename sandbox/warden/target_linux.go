@@ -40,6 +40,7 @@ func (c *call) close() {
 	for _, fd := range c.fds {
 		_ = unix.Close(fd)
 	}
+	c.fds = nil // another worker may have the numbers already
 }
 
 // valid says whether the caller still waits for this answer. A thread id can

@@ -70,10 +70,9 @@ func (k *worker) serve() error {
 	}
 }
 
-// deaf blocks all signals on the thread. One that interrupts the answer with a
-// descriptor (SECCOMP_IOCTL_NOTIF_ADDFD with SECCOMP_ADDFD_FLAG_SEND) takes the
-// descriptor back and leaves the call answered all the same: the agent would be
-// told that its file is descriptor 0. Go's runtime sends such signals itself.
+// deaf blocks all signals on the thread. One that interrupts the passing of a
+// descriptor (SECCOMP_IOCTL_NOTIF_ADDFD) takes the descriptor back, or leaves it
+// with the caller without an answer. Go's runtime sends such signals itself.
 func deaf() error {
 	var all unix.Sigset_t
 	for i := range all.Val {
@@ -139,22 +138,29 @@ func (c *call) send(a answer) {
 	case failed:
 		r.errno = -int32(a.errno)
 	case injected:
-		e := c.inject(a)
-		if e == 0 || e == unix.ENOENT {
+		fd, e := c.inject(a)
+		if e == unix.ENOENT {
 			return
 		}
-		a.undo()
-		r.errno = -int32(e)
+		if e != 0 {
+			a.undo()
+			r.errno = -int32(e)
+			break
+		}
+		// The file must not be open here any more when the caller goes on: a
+		// program that it has just written would be "text file busy".
+		c.close()
+		r.val = int64(fd)
 	default:
 		r.errno = -int32(unix.EACCES)
 	}
 	_, _ = ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
 }
 
-// inject puts the descriptor into the caller's table and answers with its
-// number, in one step.
-func (c *call) inject(a answer) unix.Errno {
-	add := addition{id: c.n.id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, srcFD: uint32(a.fd), newFlags: a.flags}
-	_, e := ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&add))
-	return e
+// inject puts the descriptor into the caller's table and returns its number
+// there. Between this and the answer only a fatal signal can interrupt the
+// caller (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), whose table is gone then.
+func (c *call) inject(a answer) (int, unix.Errno) {
+	add := addition{id: c.n.id, srcFD: uint32(a.fd), newFlags: a.flags}
+	return ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&add))
 }
