@@ -62,7 +62,7 @@ func (b *bench) contenders() []*contender {
 	for _, p := range []*contender{
 		{name: "firejail", argv: []string{"firejail", "--quiet", "--noprofile", "--net=none", "--private", "true"}},
 		{name: "runsc", argv: []string{"runsc", "--network=none", "--rootless", "do", "true"}},
-		{name: "codex sandbox", argv: []string{"bin/agents/node_modules/.bin/codex", "sandbox", "linux", "true"}},
+		{name: "codex sandbox", argv: []string{"bin/agents/node_modules/.bin/codex", "sandbox", "true"}},
 		{name: "srt", argv: []string{"bin/agents/node_modules/.bin/srt", "true"}},
 	} {
 		path, err := exec.LookPath(p.argv[0])
