@@ -60,6 +60,7 @@ func FuzzClassify(f *testing.F) {
 		{"http", "POST", "h.test", "a/info/lfs/objects/batch", "application/vnd.git-lfs+json", `{"operation":"download"}`},
 		{"web", "POST", "h.test", "a", "application/x-www-form-urlencoded", "_method=delete"},
 		{"anthropic", "POST", "api.anthropic.com", "v1/messages", "application/json", `{}`},
+		{"anthropic", "GET", "api.anthropic.com", "api/web/domain_info", "", ""},
 		{"openai", "DELETE", "api.openai.com", "v1/files/x", "", ""},
 	} {
 		f.Add(s[0], s[1], s[2], s[3], "", s[4], []byte(s[5]), true)

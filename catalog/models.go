@@ -44,8 +44,9 @@ func classifyOpenAI(r *Request) ([]Call, error) {
 	return one(r.model(openAITable()), nil)
 }
 
-// model classifies a request to a model's API by its table. What stands below
-// /v1 is a resource of kind api; the rest is plain http.
+// model classifies a request to a model's API by its table. What is listed
+// there is a resource of kind api, without the first segment (a version); the
+// rest is plain http.
 func (r *Request) model(t *table) Call {
 	e := t.find(r.Method, r.Segments)
 	if e == nil || r.TrailingSlash && r.Method == "POST" && e.effect == ambit.Read {

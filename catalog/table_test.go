@@ -54,12 +54,26 @@ func tables() map[string]string {
 	}
 }
 
-// A model's resource is what stands below /v1, so that every path must.
+// A model's resource is what stands below the first segment, so that a line
+// of a grants file would name two things if the same stood below two of them.
+// What is not below /v1 is listed here.
 func TestModelPaths(t *testing.T) {
-	for _, data := range []string{anthropicData, openAIData} {
+	elsewhere := map[string]bool{"/api/web/domain_info": true}
+	for name, data := range map[string]string{"anthropic": anthropicData, "openai": openAIData} {
+		tab := mustTable(data)
 		for line := range strings.Lines(data) {
-			if f := strings.Fields(line); len(f) > 1 && f[0] != "#" && !strings.HasPrefix(f[1], "/v1/") {
-				t.Errorf("%s is not below /v1", f[1])
+			f := strings.Fields(line)
+			if len(f) == 0 || f[0] == "#" || strings.HasPrefix(f[1], "/v1/") {
+				continue
+			}
+			if !elsewhere[f[1]] {
+				t.Errorf("%s: %s is not below /v1", name, f[1])
+			}
+			_, below, _ := strings.Cut(f[1][1:], "/")
+			for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+				if e := tab.find(m, strings.Split("v1/"+below, "/")); e != nil {
+					t.Errorf("%s: %s is below /v1 too, as %s", name, below, e.op)
+				}
 			}
 		}
 	}

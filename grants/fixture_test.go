@@ -36,7 +36,7 @@ func testKinds() Kinds {
 			Inject: Inject{Header: "X-Api-Key", Format: "{}"},
 			Operations: append(httpOperations(), Operation{"anthropic.messages.create", ambit.Read, ""}, Operation{"anthropic.messages.count", ambit.Read, ""},
 				Operation{"anthropic.models.list", ambit.Read, ""}, Operation{"anthropic.models.get", ambit.Read, ""},
-				Operation{"anthropic.files.delete", ambit.Irreversible, ""}),
+				Operation{"anthropic.web.domain", ambit.Read, ""}, Operation{"anthropic.files.delete", ambit.Irreversible, ""}),
 		},
 		Kind{
 			Name: "openai", Resource: "api", Example: "responses", Hosts: []string{"api.openai.com"},
@@ -60,6 +60,8 @@ func testClassify(r Request) ([]Call, error) {
 		return repo("github.repos.delete", ambit.Irreversible)
 	case r.Kind == "github" && len(r.Segments) == 4 && strings.HasPrefix(name, "POST/repos/") && strings.HasSuffix(name, "/pulls"):
 		return repo("github.pulls.create", ambit.Write)
+	case r.Kind == "anthropic" && name == "GET/api/web/domain_info":
+		return []Call{{"anthropic.web.domain", ambit.Read, ambit.Resource{Kind: "api", Segments: []string{"web", "domain_info"}}}}, nil
 	case r.Kind == "anthropic" && name == "POST/v1/messages":
 		return []Call{{"anthropic.messages.create", ambit.Read, ambit.Resource{Kind: "api", Segments: []string{"messages"}}}}, nil
 	}

@@ -72,6 +72,14 @@ func TestProfileServices(t *testing.T) {
 	if d := verdict(t, g, "http POST https://api.anthropic.com/v1/messages"); d.Verdict != ambit.Allow || !strings.HasPrefix(d.By, "profile claude:") {
 		t.Errorf("%+v", d)
 	}
+	if d := verdict(t, g, "http GET https://api.anthropic.com/api/web/domain_info?domain=docs.example"); d.Verdict != ambit.Allow || !strings.HasPrefix(d.By, "profile claude:") {
+		t.Errorf("%+v", d)
+	}
+	for _, text := range []string{"http GET https://api.anthropic.com/api/web/other", "http POST https://api.anthropic.com/api/web/domain_info", "http GET https://docs.example/"} {
+		if d := verdict(t, g, text); d.Verdict != ambit.Deny {
+			t.Errorf("%s: %+v", text, d)
+		}
+	}
 	if d := verdict(t, g, "http GET https://pypi.org/simple/x/"); d.Verdict != ambit.Allow || !strings.HasPrefix(d.By, "profile python:") {
 		t.Errorf("%+v", d)
 	}
