@@ -31,8 +31,8 @@ type Model struct {
 }
 
 // NewAnthropic starts a stand-in for the Anthropic Messages API
-// (POST /v1/messages, streamed and whole, and /v1/messages/count_tokens). Its
-// certificate is for names.
+// (POST /v1/messages, streamed and whole, and /v1/messages/count_tokens), and
+// for what Claude Code asks about a page's domain. Its certificate is for names.
 func NewAnthropic(t testing.TB, ca *CA, steps []Step, names ...string) *Model {
 	t.Helper()
 	m := &Model{steps: steps, last: "All steps are done."}
@@ -40,6 +40,9 @@ func NewAnthropic(t testing.TB, ca *CA, steps []Step, names ...string) *Model {
 	mux.HandleFunc("POST /v1/messages", m.messages)
 	mux.HandleFunc("POST /v1/messages/count_tokens", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, 200, map[string]any{"input_tokens": 100})
+	})
+	mux.HandleFunc("GET /api/web/domain_info", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, 200, map[string]any{"domain": r.FormValue("domain"), "can_fetch": true})
 	})
 	m.Server = ServeTLS(t, ca, needKey(mux, "X-Api-Key"), names...)
 	return m

@@ -29,12 +29,12 @@ type Seen struct {
 // MaxSeenBody bounds what is remembered of a body, in bytes.
 const MaxSeenBody = 4 << 20
 
-// Server is a stand-in on a port of 127.0.0.1. It remembers all it saw.
+// Server is a stand-in, on a port of 127.0.0.1 when nothing else is said. It remembers all it saw.
 type Server struct {
-	Addr string // 127.0.0.1:port
+	Addr string // host:port
 	Port int
 	CA   *CA    // nil for plain HTTP
-	URL  string // https://127.0.0.1:port
+	URL  string // https://host:port
 
 	mu   sync.Mutex
 	seen []Seen
@@ -44,9 +44,15 @@ type Server struct {
 // 127.0.0.1). It ends with the test.
 func ServeTLS(t testing.TB, ca *CA, h http.Handler, names ...string) *Server {
 	t.Helper()
+	return ServeTLSAt(t, "127.0.0.1:0", ca, h, names...)
+}
+
+// ServeTLSAt is ServeTLS at a host:port of the machine.
+func ServeTLSAt(t testing.TB, at string, ca *CA, h http.Handler, names ...string) *Server {
+	t.Helper()
 	s := &Server{CA: ca}
 	cert := ca.Issue(t, append(slices.Clone(names), "127.0.0.1", "localhost")...)
-	s.start(t, h, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	s.start(t, at, h, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	return s
 }
 
@@ -54,13 +60,13 @@ func ServeTLS(t testing.TB, ca *CA, h http.Handler, names ...string) *Server {
 func ServePlain(t testing.TB, h http.Handler) *Server {
 	t.Helper()
 	s := &Server{}
-	s.start(t, h, nil)
+	s.start(t, "127.0.0.1:0", h, nil)
 	return s
 }
 
-func (s *Server) start(t testing.TB, h http.Handler, c *tls.Config) {
+func (s *Server) start(t testing.TB, at string, h http.Handler, c *tls.Config) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,6 +116,8 @@ func TestClaudeSession(t *testing.T) {
 			ambittest.Step{Tool: "Edit", Input: map[string]any{"file_path": filepath.Join(s.h.Workspace, "new.md"), "old_string": "New", "new_string": "Changed"}},
 			ambittest.Step{Tool: "Write", Input: map[string]any{"file_path": filepath.Join(s.h.Workspace, ".git/hooks/pre-commit"), "content": "#!/bin/sh\ntouch /tmp/owned\n"}},
 			ambittest.Step{Tool: "Read", Input: map[string]any{"file_path": filepath.Join(s.h.User, ".ssh/id_ed25519")}},
+			ambittest.Step{Tool: "WebFetch", Input: map[string]any{"url": "https://docs.example.org/fetched", "prompt": "What does it say?"}},
+			ambittest.Step{Tool: "WebFetch", Input: map[string]any{"url": "https://elsewhere.example.net/fetched", "prompt": "What does it say?"}},
 		)
 		s.model = ambittest.NewAnthropic(t, ambittest.NewCA(t), steps, "api.anthropic.com")
 		s.grants(t, "claude")
@@ -132,6 +134,13 @@ func TestClaudeSession(t *testing.T) {
 		}
 		if got := s.h.Read(t, ".git/hooks/pre-commit"); got != "" {
 			t.Errorf("a git hook was planted: %q", got)
+		}
+		if n := len(s.docs.Find("GET", "/fetched")); n != 1 {
+			t.Errorf("the page was fetched %d times, want once: %s", n, results[9])
+		}
+		has(t, "a page of a host that nobody gave", results[10], "ENOTFOUND")
+		if got := about(t, s.h, "dns.resolve", "elsewhere.example.net"); len(got) == 0 || got[len(got)-1].Outcome != "refused" {
+			t.Errorf("the host that nobody gave is in the log as %+v", got)
 		}
 		s.keyArrived(t, "/v1/messages", "X-Api-Key", s.key.Value)
 	})
