@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -81,7 +82,7 @@ func (m *Model) socket(w http.ResponseWriter, r *http.Request) {
 func (m *Model) keepMessage(r *http.Request, b []byte) {
 	m.Server.mu.Lock()
 	defer m.Server.mu.Unlock()
-	m.Server.seen = append(m.Server.seen, Seen{Method: "MESSAGE", Host: r.Host, URL: r.RequestURI, Header: r.Header.Clone(), Body: b, Size: int64(len(b))})
+	m.Server.seen = append(m.Server.seen, Seen{Time: time.Now(), Method: "MESSAGE", Host: r.Host, URL: r.RequestURI, Header: r.Header.Clone(), Body: b, Size: int64(len(b))})
 }
 
 // respond sends the events of one response with at most one output item.

@@ -179,7 +179,7 @@ func TestCodexSession(t *testing.T) {
 			ambittest.Step{Tool: "exec", Text: `text(await tools.apply_patch("*** Begin Patch\n*** Add File: .git/hooks/pre-commit\n+#!/bin/sh\n*** End Patch"))`})
 		s.model = ambittest.NewOpenAI(t, ambittest.NewCA(t), steps, "api.openai.com")
 		s.grants(t, "codex")
-		r := s.run(t, "OPENAI_API_KEY", append(append([]string{"codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"}, codexQuiet...), "do the steps")...)
+		r := s.run(t, "OPENAI_API_KEY", "codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "do the steps")
 		results := s.model.Results()
 		if len(results) != len(steps) {
 			t.Fatalf("%d of %d steps came back: %q\n%s", len(results), len(steps), results, r)
@@ -191,11 +191,35 @@ func TestCodexSession(t *testing.T) {
 		if got := s.h.Read(t, ".git/hooks/pre-commit"); got != "" {
 			t.Errorf("a git hook was planted: %q", got)
 		}
+		s.atOnce(t, r, len(steps))
 		s.keyArrived(t, "/v1/responses", "Authorization", "Bearer "+s.key.Value)
 	})
 }
 
-// codexQuiet keeps Codex from asking other hosts, which it survives but waits
-// for.
-var codexQuiet = []string{"--disable", "plugins", "--disable", "apps", "--disable", "remote_plugin",
-	"--disable", "api_key_model_discovery", "-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false"}
+// atOnce makes sure that Codex never waits: the WebSocket that it opens first
+// carries the whole conversation, in one connection that is never tried again,
+// and there is no falling back to what it would POST.
+func (s *session) atOnce(t *testing.T, r ambittest.Result, steps int) {
+	t.Helper()
+	const path = "/v1/responses"
+	opened, messages, posts := s.model.Find("GET", path), s.model.Find("MESSAGE", path), s.model.Find("POST", path)
+	if len(opened) != 1 || len(messages) <= steps || len(posts) != 0 {
+		t.Errorf("%d WebSockets with %d messages and %d posts for %d steps, want one WebSocket with a message for each and no post",
+			len(opened), len(messages), len(posts), steps)
+	}
+	for _, word := range []string{"Reconnecting", "Falling back", "stream disconnected"} {
+		if strings.Contains(r.Stdout+r.Stderr, word) {
+			t.Errorf("Codex says %q", word)
+		}
+	}
+	for _, e := range logged(t, s.h, "") {
+		if strings.Contains(string(e.Resource), "openai") || strings.HasPrefix(e.Operation, "openai.") {
+			if e.Operation != "openai.responses.create" || e.Outcome != "performed" || !strings.HasPrefix(e.DecidedBy, "profile codex:") {
+				t.Errorf("the model's service is in the log with %+v", e)
+			}
+		}
+	}
+	if n := len(logged(t, s.h, "openai.responses.create")); n != 1 {
+		t.Errorf("%d calls of the model are in the log, want the one WebSocket", n)
+	}
+}
