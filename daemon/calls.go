@@ -16,6 +16,16 @@ import (
 	"ambit/identity"
 )
 
+// reserve chooses the task's id. A connection has one.
+func (s *session) reserve() answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reserved == "" {
+		s.reserved = ambit.NewTaskID()
+	}
+	return give(wire.Reserved{Task: s.reserved}, nil)
+}
+
 // enrol makes a task, its identity and its credentials.
 func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	if in.Build != s.d.build {
@@ -24,7 +34,11 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	if err := s.d.log.Err(); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	id := s.reserved
+	s.mu.Unlock()
 	e, err := s.d.ids.Enrol(ctx, identity.Request{
+		ID: id, Audiences: in.Audiences,
 		Agent: in.Agent, Owner: in.Owner, Purpose: in.Purpose, OnBehalfOf: in.OnBehalfOf, Parent: in.Parent, TTL: in.TTL,
 		CSR: in.CSR, Command: in.Command, Workspace: in.Workspace, PID: s.pid, Grants: in.Digest,
 	})
@@ -32,6 +46,8 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 		return nil, err
 	}
 	if err := s.take(e.Task); err != nil {
+		s.d.finish(e.Task.ID, wire.End{Status: -1, Detail: "it was not taken up"})
+		s.d.clean(e.Task.ID)
 		return nil, err
 	}
 	marks, err := s.register(e.Task, in)

@@ -112,11 +112,14 @@ func (x *house) tryEnrol(name string, change func(*wire.Enrol)) (*agent, error) 
 	sign := func(nonce []byte) ([]byte, error) {
 		return identity.Answer(a.key, a.got.TrustDomain, identity.Challenge(nonce))
 	}
-	a.Link, a.got, err = Enrol(x.t.Context(), conn, dialer(x.home, gateSocket), e, sign, func(r wire.Revoke) {
+	p, err := Apply(x.t.Context(), conn, dialer(x.home, gateSocket), sign, func(r wire.Revoke) {
 		a.revoked <- r
 		go a.Close() // as a gatekeeper that ends does
 	})
-	if err == nil {
+	if err != nil {
+		return nil, err
+	}
+	if a.Link, a.got, err = p.Enrol(x.t.Context(), e); err == nil {
 		x.t.Cleanup(a.Close)
 	}
 	return a, err

@@ -44,16 +44,45 @@ const maxUnacked = 4096
 
 const reattachEvery = 200 * time.Millisecond
 
-// Enrol makes a task and returns its link. revoke is called once, when a
-// person ends the task; dial reaches the daemon that is live.
-func Enrol(ctx context.Context, first net.Conn, dial func(context.Context) (net.Conn, error), e wire.Enrol, sign Signer, revoke func(wire.Revoke)) (*Link, wire.Enrolled, error) {
+// Applicant is a gatekeeper's connection before its task exists.
+type Applicant struct {
+	// Task is the id that the task will have. Its folder can be made already; the
+	// daemon removes it when the task does not come to be.
+	Task ambit.TaskID
+	link *Link
+}
+
+// Apply asks for a task's id. revoke is called once, when a person ends the
+// task; dial reaches the daemon that is live.
+func Apply(ctx context.Context, first net.Conn, dial func(context.Context) (net.Conn, error), sign Signer, revoke func(wire.Revoke)) (*Applicant, error) {
 	l := &Link{dial: dial, sign: sign, revoke: revoke, leases: map[string]wire.Leased{}, secrets: map[string]bool{}}
+	l.conn = wire.NewConn(first, l.handle)
+	var out wire.Reserved
+	if err := l.conn.Call(ctx, wire.MethodReserve, struct{}{}, &out); err != nil {
+		l.conn.Close()
+		return nil, fmt.Errorf("cannot enrol the task: %w", err)
+	}
+	return &Applicant{Task: out.Task, link: l}, nil
+}
+
+// Close gives the id up. It does nothing to a task that is enrolled.
+func (a *Applicant) Close() {
+	if a.link.stop == nil {
+		a.link.conn.Close()
+	}
+}
+
+// Enrol makes the task and returns its link.
+func (a *Applicant) Enrol(ctx context.Context, e wire.Enrol) (*Link, wire.Enrolled, error) {
+	l := a.link
 	for service := range e.Secrets {
 		l.secrets[service] = true
 	}
-	l.conn = wire.NewConn(first, l.handle)
 	var out wire.Enrolled
 	err := l.conn.Call(ctx, wire.MethodEnrol, e, &out)
+	if err == nil && out.Task != a.Task {
+		err = errors.New("the daemon chose another id than it promised")
+	}
 	if err != nil {
 		l.conn.Close()
 		return nil, out, fmt.Errorf("cannot enrol the task: %w", err)

@@ -23,6 +23,7 @@ type session struct {
 	pid  int
 
 	mu        sync.Mutex
+	reserved  ambit.TaskID // before it is enrolled
 	task      ambit.TaskID // once enrolled or proved
 	agent     string
 	challenge *identity.Challenge
@@ -70,6 +71,8 @@ func later[In any](body json.RawMessage, f func(context.Context, In) (any, error
 
 func (s *session) handle(method string, body json.RawMessage) wire.Step {
 	switch method {
+	case wire.MethodReserve:
+		return s.reserve()
 	case wire.MethodEnrol:
 		return later(body, s.enrol)
 	case wire.MethodAttach:
@@ -118,8 +121,11 @@ func (s *session) take(t identity.Task) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.task != "" {
+	switch {
+	case s.task != "":
 		return &wire.Error{Code: "enrolled", Msg: "the connection has a task already"}
+	case s.ended: // nobody would ever end the task
+		return &wire.Error{Code: "gone", Msg: "the gatekeeper is gone"}
 	}
 	s.task, s.agent = t.ID, t.Agent
 	s.d.sessions[t.ID] = s
@@ -131,11 +137,15 @@ func (s *session) take(t identity.Task) error {
 func (s *session) gone() {
 	s.d.touch()
 	s.mu.Lock()
-	task, ended := s.task, s.ended
+	task, reserved, ended := s.task, s.reserved, s.ended
 	s.ended = true
 	s.mu.Unlock()
-	if task == "" || s.d.ending() {
+	if s.d.ending() {
 		return // a daemon that ends leaves its tasks to the next one
+	}
+	if task == "" {
+		s.d.clean(reserved)
+		return
 	}
 	if !ended {
 		s.d.finish(task, wire.End{Status: -1, Detail: "its gatekeeper is gone"})

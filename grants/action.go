@@ -20,7 +20,8 @@ const ActionHelp = `write it as: http GET https://api.example.com/v1/items, file
 //	tcp connect HOST:PORT
 //
 // One request can be several actions, and then happens only when all of them
-// may. The task of the actions is empty.
+// may. The task of the actions is empty. A request has no body here: what its
+// body would decide is taken for the worst.
 func (g *Grants) ParseAction(text string) ([]ambit.Action, error) {
 	const most = 8 << 10
 	f := strings.Fields(text)
@@ -76,48 +77,58 @@ func (g *Grants) namedAction(service, op, resource string) ([]ambit.Action, erro
 }
 
 func (g *Grants) httpAction(method, rawURL string) ([]ambit.Action, error) {
-	r, err := splitURL(rawURL)
+	r, err := g.httpRequest(method, rawURL)
 	if err != nil {
-		return nil, err
-	}
-	if method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
-		return nil, fmt.Errorf("cannot read action: the method %s is not in capital letters", show(method))
-	}
-	r.Method, r.Kind = method, "web"
-	service, _ := g.ServiceAt(r.Host, r.Port)
-	slash := false
-	if s, ok := g.Service(service); ok {
-		if s.Scheme.Value != r.Scheme {
-			return nil, fmt.Errorf("cannot read action: the service %s is reached by %s", service, orElse(s.Scheme.Value, "tcp"))
-		}
-		r.Service, r.Kind, slash = &s, s.Kind.Value, s.EncodedSlash
-	} else if r.Scheme != "https" {
-		service = "" // a web line is about https
-	}
-	if err := r.decode(slash); err != nil {
 		return nil, err
 	}
 	calls, err := g.kinds.classify(r.Request)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read action: %w", err)
 	}
-	var out []ambit.Action
-	for _, c := range calls {
-		out = append(out, ambit.Action{
-			Agent: g.file.Agent.Value, Service: service, Operation: c.Operation, Effect: c.Effect, Resource: c.Resource,
-			Args: map[string]string{"method": method, "url": rawURL},
-		})
-	}
-	if len(out) == 0 {
+	if len(calls) == 0 {
 		return nil, errors.New("cannot read action: it does nothing that is known")
 	}
-	return out, nil
+	return g.actions(r, calls), nil
+}
+
+func (g *Grants) httpRequest(method, rawURL string) (r rawRequest, err error) {
+	if r, err = splitURL(rawURL); err != nil {
+		return r, err
+	}
+	if method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
+		return r, fmt.Errorf("cannot read action: the method %s is not in capital letters", show(method))
+	}
+	r.Method, r.Kind, r.url = method, "web", rawURL
+	r.service, _ = g.ServiceAt(r.Host, r.Port)
+	slash := false
+	if s, ok := g.Service(r.service); ok {
+		if s.Scheme.Value != r.Scheme {
+			return r, fmt.Errorf("cannot read action: the service %s is reached by %s", r.service, orElse(s.Scheme.Value, "tcp"))
+		}
+		r.Service, r.Kind, slash = &s, s.Kind.Value, s.EncodedSlash
+	} else if r.Scheme != "https" {
+		r.service = "" // a web line is about https
+	}
+	return r, r.decode(slash)
+}
+
+// actions are what the calls of a request are as actions.
+func (g *Grants) actions(r rawRequest, calls []Call) (out []ambit.Action) {
+	for _, c := range calls {
+		out = append(out, ambit.Action{
+			Agent: g.file.Agent.Value, Service: r.service, Operation: c.Operation, Effect: c.Effect, Resource: c.Resource,
+			Args: map[string]string{"method": r.Method, "url": r.url},
+		})
+	}
+	return out
 }
 
 // rawRequest is a request of which the path is not decoded yet.
 type rawRequest struct {
 	Request
-	path string
+	path    string
+	url     string // as it was written
+	service string // that answers there; "" for none
 }
 
 // splitURL takes an absolute http or https URL apart and refuses every spelling

@@ -171,6 +171,9 @@ func (s Sandbox) object() object {
 	if s.OpenFiles > 0 {
 		o["open-files"] = s.OpenFiles
 	}
+	if len(s.Accept) > 0 {
+		o["lint-accept"] = acceptObject(s.Accept)
+	}
 	return o
 }
 

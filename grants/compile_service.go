@@ -65,6 +65,7 @@ func (c *compiler) complete(s *Service, k Kind) Service {
 		c.tcp(s)
 		return full
 	}
+	c.declared(s)
 	if full.Scheme.Value == "" {
 		full.Scheme.Value = "https"
 	}
@@ -88,6 +89,23 @@ func (c *compiler) tcp(s *Service) {
 	} {
 		if set {
 			c.service(s, s.Name.Pos, "remove it, or use kind: http", "a tcp service has no %s: Ambit does not read what flows through it", what)
+		}
+	}
+}
+
+// declared reports the paths of `reads` and `graphql` that whoever classifies
+// cannot compare with. A request there would count as if nothing was declared:
+// a GraphQL mutation as a mere post.
+func (c *compiler) declared(s *Service) {
+	if c.kinds.CheckPath == nil {
+		return
+	}
+	for _, t := range slices.Concat(s.Reads, s.GraphQL) {
+		if _, why := parsePath(t.Value); why != "" || t.Value == "/" || looksSecret(t.Value) {
+			continue // Parse said so
+		}
+		if err := c.kinds.CheckPath(t.Value); err != nil {
+			c.service(s, t.Pos, clipped(err.Error(), 200), "%s is not a path that a request can be compared with", show(t.Value))
 		}
 	}
 }

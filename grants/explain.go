@@ -14,6 +14,17 @@ type Explanation struct {
 	Lines    []Match        `json:"lines,omitempty"`   // all that match, in file order
 	Nearest  []Near         `json:"nearest,omitempty"` // those that almost do, when the action is not allowed
 	Remedy   string         `json:"remedy,omitempty"`  // the smallest change that would allow it
+	// Bodies is not empty when the request's body decides what it does. Action
+	// is then what it is when nobody can read the body.
+	Bodies []ByBody `json:"bodies,omitempty"`
+}
+
+// ByBody is what a request is with one sort of body.
+type ByBody struct {
+	Body     string         `json:"body"`
+	Action   ambit.Action   `json:"action"`
+	Decision ambit.Decision `json:"decision"`
+	Explain  string         `json:"explain,omitempty"` // the action as ParseAction reads it, where there is such a spelling
 }
 
 // Match is a line that matches an action.
@@ -49,11 +60,36 @@ func (g *Grants) ExplainText(text string, f Facts) ([]Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
+	bodies := g.byBody(text, f)
 	var out []Explanation
 	for i := range actions {
-		out = append(out, g.Explain(&actions[i], f))
+		e := g.Explain(&actions[i], f)
+		e.Bodies = bodies
+		out = append(out, e)
 	}
 	return out, nil
+}
+
+// byBody explains a request of which the body decides what it does.
+func (g *Grants) byBody(text string, facts Facts) (out []ByBody) {
+	f := strings.Fields(text)
+	if g.kinds.Bodies == nil || len(f) != 3 || f[0] != "http" {
+		return nil
+	}
+	r, err := g.httpRequest(f[1], f[2])
+	if err != nil {
+		return nil
+	}
+	for _, b := range g.kinds.Bodies(r.Request) {
+		for _, a := range g.actions(r, b.Calls) {
+			x := ByBody{Body: b.Body, Action: a, Decision: g.DecideWith(&a, facts)}
+			if words, ok := g.ActionText(&a); ok {
+				x.Explain = words
+			}
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // String writes the explanation for people: the verdict first.
@@ -71,7 +107,13 @@ func (e Explanation) String() string {
 	for _, l := range e.Lines {
 		row("matches", "%s %s: %s", l.By, l.Verdict, l.Text)
 	}
-	if e.Remedy != "" {
+	for i, x := range e.Bodies {
+		if i == 0 {
+			row("the body", "decides what this request is: the above is for one that cannot be read. With others:")
+		}
+		row("", "%s", x)
+	}
+	if e.Remedy != "" && len(e.Bodies) == 0 {
 		what := "to allow"
 		if e.Decision.Verdict == ambit.Ask {
 			what = "instead"
@@ -79,4 +121,14 @@ func (e Explanation) String() string {
 		row(what, "%s", e.Remedy)
 	}
 	return b.String()
+}
+
+// String writes the case for people: the verdict first, and how to ask for more
+// when it is not allowed.
+func (x ByBody) String() string {
+	s := fmt.Sprintf("%-5s  %s: %s, it %s (%s)", x.Decision.Verdict, x.Body, x.Action.Operation, effectVerb(x.Action.Effect), x.Decision.By)
+	if x.Explain != "" && x.Decision.Verdict != ambit.Allow {
+		s += "\n       more: ambit explain '" + x.Explain + "'"
+	}
+	return s
 }

@@ -164,6 +164,8 @@ type Sandbox struct {
 	Processes int
 	CPU       int // thousandths of a core
 	OpenFiles int
+	// Accept holds what lint may find of these paths and variables.
+	Accept []Accept
 }
 
 // Env is one variable of the agent's environment: passed on from outside, or

@@ -14,6 +14,12 @@ type Kinds struct {
 	// people write (expectations, explain) and must be the same that the web
 	// gate uses. nil classifies by the method alone.
 	Classify func(Request) ([]Call, error)
+	// Bodies lists what a request could be by its body, when the body decides;
+	// nil when it does not. nil knows of none.
+	Bodies func(Request) []BodyCase
+	// CheckPath says what is wrong with a path of `reads` or `graphql` that
+	// whoever classifies could not compare a request with. nil accepts all.
+	CheckPath func(path string) error
 	// Workspace and Home are where file patterns start: absolute paths. Empty
 	// means /workspace and /home/agent.
 	Workspace, Home string
@@ -68,6 +74,12 @@ type Call struct {
 	Operation string
 	Effect    ambit.Effect
 	Resource  ambit.Resource
+}
+
+// BodyCase is one sort of body that a request may have, and what it then does.
+type BodyCase struct {
+	Body  string // "a push that deletes no branch or tag"
+	Calls []Call
 }
 
 // DefaultKinds knows what needs no catalog: http, web, tcp and files.

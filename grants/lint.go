@@ -63,17 +63,35 @@ func Lint(g *Grants, m Machine) []Finding {
 		return nil
 	}
 	l := &linter{g: g, m: m}
+	l.look()
+	l.shadows()
+	l.accept()
+	return l.findings()
+}
+
+// LintErrors returns the findings for which a file is refused: those of [Lint]
+// that are errors and not accepted, in file order. It does not compare the
+// lines with each other, which finds only warnings, and so costs little.
+func LintErrors(g *Grants, m Machine) []Finding {
+	if g == nil || g.index == nil {
+		return nil
+	}
+	l := &linter{g: g, m: m}
+	l.look()
+	l.accept()
+	return slices.DeleteFunc(l.findings(), func(f Finding) bool { return f.Severity != SeverityError || f.Accepted != "" })
+}
+
+// look finds all but what the lines do to each other.
+func (l *linter) look() {
 	l.files()
 	l.reach()
-	for _, r := range g.rules {
+	for _, r := range l.g.rules {
 		if !r.line.Implied && r.service != "files" {
 			l.service(r)
 		}
 	}
 	l.whole()
-	l.shadows()
-	l.accept()
-	return l.findings()
 }
 
 type linter struct {
@@ -82,11 +100,14 @@ type linter struct {
 	out []found
 }
 
-// found is a finding with the line whose `lint-accept` it obeys; nil for none.
+// found is a finding with the `lint-accept` that it obeys; nil for none.
 type found struct {
 	Finding
-	at *Line
+	accept []Accept
 }
+
+// sandboxed is the line of what the section `sandbox` says outside of any line.
+func sandboxed() *Line { return &Line{Implied: true} }
 
 // add reports at a place in the file, or for a profile's line where the profile
 // is named.
@@ -101,7 +122,19 @@ func (l *linter) add(rule string, line *Line, p Pos, remedy, msg string) {
 		msg = "the profile " + line.Profile + ": " + msg
 	}
 	f := Finding{Severity: r.Severity, Rule: rule, Line: p.Line, Column: p.Column, Msg: msg, Remedy: remedy + acceptHint(rule, line)}
-	l.out = append(l.out, found{f, line})
+	l.out = append(l.out, found{f, l.acceptOf(line)})
+}
+
+// acceptOf returns the `lint-accept` that stands for a line: its own, or that
+// of `sandbox`.
+func (l *linter) acceptOf(line *Line) []Accept {
+	switch {
+	case line == nil || line.Profile != "":
+		return nil
+	case line.Implied:
+		return l.g.file.Sandbox.Accept
+	}
+	return line.Accept
 }
 
 func (l *linter) findings() []Finding {
@@ -121,7 +154,7 @@ func acceptHint(rule string, line *Line) string {
 	case line == nil || line.Profile != "" || rule == "never-matches":
 		return ""
 	case line.Implied:
-		return fmt.Sprintf("; or move the path to a files line, and say there why it must be so: lint-accept: {%s: reason}", rule)
+		return fmt.Sprintf("; or say under sandbox why it must be so: lint-accept: {%s: reason}", rule)
 	}
 	return fmt.Sprintf("; or say why it must be so: lint-accept: {%s: reason}", rule)
 }

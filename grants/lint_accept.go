@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Accept is one entry of a line's `lint-accept`: a danger that somebody has
+// Accept is one entry of a `lint-accept`: a danger that somebody has
 // looked at, and why it stands.
 type Accept struct {
 	Rule    Text // an ID of [LintRules]
@@ -46,28 +46,26 @@ func acceptObject(as []Accept) object {
 // accept marks the findings that the file gives a reason for, and reports the
 // reasons that nothing was found for: they would hide what comes later.
 func (l *linter) accept() {
-	used := make(map[*Line]map[string]bool)
+	used := make(map[Pos]bool) // where the entries stand
 	for i := range l.out {
 		f := &l.out[i]
-		if f.at == nil {
-			continue
-		}
-		for _, a := range f.at.Accept {
+		for _, a := range f.accept {
 			if a.Rule.Value == f.Rule {
 				f.Accepted = a.Because.Value
-				if used[f.at] == nil {
-					used[f.at] = make(map[string]bool)
-				}
-				used[f.at][f.Rule] = true
+				used[a.Rule.Pos] = true
 			}
 		}
 	}
-	for _, line := range l.g.file.Lines {
-		for _, a := range line.Accept {
-			if !used[line][a.Rule.Value] {
+	unused := func(as []Accept) {
+		for _, a := range as {
+			if !used[a.Rule.Pos] {
 				l.add("unused-accept", nil, a.Rule.Pos, "remove it",
 					fmt.Sprintf("lint-accept names %s, which is not found here", a.Rule.Value))
 			}
 		}
+	}
+	unused(l.g.file.Sandbox.Accept)
+	for _, line := range l.g.file.Lines {
+		unused(line.Accept)
 	}
 }

@@ -26,7 +26,7 @@ func (l *linter) files() {
 	l.sources()
 	for _, e := range l.g.file.Sandbox.Env {
 		if !e.Set && secretName(e.Name) {
-			l.add("credential-read", nil, e.Pos, "make a service of what it is for, with credential: {env: "+e.Name+"}: the agent then needs a placeholder only",
+			l.add("credential-read", sandboxed(), e.Pos, "make a service of what it is for, with credential: {env: "+e.Name+"}: the agent then needs a placeholder only",
 				"the variable "+e.Name+" is passed on, and its name says that it holds a secret")
 		}
 	}

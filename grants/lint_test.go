@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"ambit"
 )
 
@@ -242,6 +245,71 @@ write:
 	}
 }
 
+// TestLintAcceptSandbox: what the section sandbox opens is accepted there, each
+// rule by its own reason, and by no line's.
+func TestLintAcceptSandbox(t *testing.T) {
+	const box = "agent: a\nsandbox: {env: [API_TOKEN], write: [/data], lint-accept: {%s: a reason}}\n"
+	for _, c := range []struct{ rule, want string }{
+		{"credential-read", "2:17 accepted credential-read\n2:37 E outside-workspace\n"},
+		{"outside-workspace", "2:17 E credential-read\n2:37 accepted outside-workspace\n"},
+		{"on-path", "2:17 E credential-read\n2:37 E outside-workspace\n2:59 W unused-accept\n"},
+	} {
+		g := mustLoad(t, fmt.Sprintf(box, c.rule))
+		if s := lintText(g, here()); s != c.want {
+			t.Errorf("%s:\n%s", c.rule, s)
+		}
+		again := mustLoad(t, string(g.file.Canonical()))
+		if again.file.Digest() != g.file.Digest() || len(again.file.Sandbox.Accept) != 1 {
+			t.Errorf("%s: the canonical form does not hold the reason: %s", c.rule, g.file.Canonical())
+		}
+	}
+	s := lintText(mustLoad(t, "agent: a\nsandbox: {env: [API_TOKEN]}\nread: [{files: docs, lint-accept: {credential-read: x}}]\n"), here())
+	if s != "2:17 E credential-read\n3:36 W unused-accept\n" {
+		t.Errorf("a line accepts what it does not give:\n%s", s)
+	}
+	if s := loadError(t, "agent: a\nsandbox: {lint-accept: {no-such: x}}\n"); !strings.Contains(s, "ambit.yaml:2:25: lint has no rule") {
+		t.Error(s)
+	}
+}
+
+// sameErrors: what refuses a file is exactly what Lint calls an error and nobody
+// accepted.
+func sameErrors(t *testing.T, g *Grants, m Machine) {
+	t.Helper()
+	var want []Finding
+	for _, f := range Lint(g, m) {
+		if f.Severity == SeverityError && f.Accepted == "" {
+			want = append(want, f)
+		}
+	}
+	if d := cmp.Diff(want, LintErrors(g, m), cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("(-lint +refused):\n%s\n%s", d, g.file.Canonical())
+	}
+}
+
+func TestLintErrors(t *testing.T) {
+	unenforced := here()
+	unenforced.Unenforced = []Unenforced{{"sandbox.memory", "no control group", ""}}
+	n := 0
+	for _, c := range lintCases() {
+		for _, src := range []string{c.bad, c.good} {
+			g := mustLoad(t, tokens+strings.ReplaceAll(src, "held: /x", "open: /x"))
+			sameErrors(t, g, here())
+			sameErrors(t, g, unenforced)
+			n += len(LintErrors(g, here()))
+		}
+	}
+	if n < 30 {
+		t.Errorf("only %d errors were compared", n)
+	}
+	for _, src := range validFiles(t) {
+		sameErrors(t, mustLoad(t, src), here())
+	}
+	if got := LintErrors(nil, here()); got != nil {
+		t.Error(got)
+	}
+}
+
 // TestStarterLint: what `ambit init` writes has nothing that must be accepted.
 func TestStarterLint(t *testing.T) {
 	for _, lang := range [][]string{nil, {"go"}, {"node"}, {"python"}, {"go", "node", "python"}} {
@@ -349,6 +417,7 @@ func FuzzLint(f *testing.F) {
 		if err != nil {
 			return
 		}
+		sameErrors(t, g, here())
 		for _, x := range Lint(g, here()) {
 			if _, ok := lintRule(x.Rule); !ok || x.Msg == "" || x.Remedy == "" || strings.ContainsAny(x.Msg+x.Remedy, "\x00\x1b\n") {
 				t.Errorf("%+v", x)
@@ -363,6 +432,11 @@ func BenchmarkLint(b *testing.B) {
 		b.Run(strings.ReplaceAll(s.name, " ", "-"), func(b *testing.B) {
 			for b.Loop() {
 				Lint(g, here())
+			}
+		})
+		b.Run(strings.ReplaceAll(s.name, " ", "-")+"/errors", func(b *testing.B) {
+			for b.Loop() {
+				LintErrors(g, here())
 			}
 		})
 	}

@@ -140,7 +140,7 @@ func (w *walker) expects(n *yaml.Node) []Expect {
 
 func (w *walker) sandbox(n *yaml.Node) Sandbox {
 	s := Sandbox{Pos: nodePos(n)}
-	m := w.fields(n, "sandbox", "workspace", "read", "write", "env", "home", "memory", "processes", "cpu", "open-files")
+	m := w.fields(n, "sandbox", "workspace", "read", "write", "env", "home", "memory", "processes", "cpu", "open-files", "lint-accept")
 	if v := m["workspace"]; v != nil {
 		if ts := w.paths(v, "workspace"); len(ts) == 1 && v.Kind == yaml.ScalarNode {
 			s.Workspace = ts[0]
@@ -159,6 +159,9 @@ func (w *walker) sandbox(n *yaml.Node) Sandbox {
 	}
 	if v := m["home"]; v != nil {
 		s.ThrowAway, s.HomePos = w.home(v), nodePos(v)
+	}
+	if v := m["lint-accept"]; v != nil {
+		s.Accept = w.accepts(v)
 	}
 	w.limits(&s, m)
 	return s

@@ -272,3 +272,42 @@ func TestChallengesAreBound(t *testing.T) {
 		t.Errorf("after they ran out: %v", err)
 	}
 }
+
+// A gatekeeper that was taken over asks for tokens with which it would speak
+// for its task elsewhere.
+func TestTokensForOtherAudiences(t *testing.T) {
+	h := newHouse(t)
+	e := h.enrol(func(q *Request) { q.Audiences = []string{"vault"} })
+	none := h.enrol(func(q *Request) { q.Audiences = nil })
+	again := func() {
+		for _, aud := range [][]string{{"https://sts.example"}, {"vault", "https://sts.example"}, {"Vault"}, {"vault/"}} {
+			if tok, err := h.JWT(e.Task.ID, aud, 0); err == nil {
+				t.Errorf("a token for %q: %s", aud, tok)
+			}
+		}
+		if _, err := h.JWT(none.Task.ID, []string{"vault"}, 0); err == nil {
+			t.Error("a token for a task that was granted none")
+		}
+		if _, err := h.JWT(e.Task.ID, []string{"vault"}, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	again()
+	h.open()
+	again()
+	q, _ := request(t)
+	childOf(e)(&q)
+	q.Audiences = []string{"vault", "https://sts.example"}
+	if _, err := h.Enrol(t.Context(), q); err == nil || !strings.Contains(err.Error(), "sts.example") {
+		t.Errorf("a child got an audience that its parent has not: %v", err)
+	}
+	q.Audiences = []string{"vault"}
+	if _, err := h.Enrol(t.Context(), q); err != nil {
+		t.Error(err)
+	}
+	q, _ = request(t)
+	q.Audiences = []string{"a b"}
+	if _, err := h.Enrol(t.Context(), q); err == nil {
+		t.Error("an audience that is no audience")
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"ambit"
@@ -31,6 +32,12 @@ type Request struct {
 	// CSR is a PKCS #10 request (DER) for an ECDSA P-256 key. Only its key is
 	// taken: who the task is, the authority says.
 	CSR []byte
+
+	// ID is one that Reserve gave to the same requester; empty makes a new one.
+	ID ambit.TaskID
+	// Audiences are all for which the task can get JWT-SVIDs, at most 64. A
+	// child's are among its parent's.
+	Audiences []string
 
 	// These are kept for people to see. The command is cut to 4 KiB.
 	Command   []string
@@ -93,6 +100,14 @@ func (q Request) check() (*ecdsa.PublicKey, error) {
 	if q.TTL <= 0 || q.TTL > MaxTTL {
 		return nil, fmt.Errorf("cannot enrol %s: it would live %v: want more than nothing and at most %v", q.Agent, q.TTL, MaxTTL)
 	}
+	if len(q.Audiences) > maxGranted {
+		return nil, fmt.Errorf("cannot enrol %s: %d audiences for its tokens, at most %d", q.Agent, len(q.Audiences), maxGranted)
+	}
+	for _, s := range q.Audiences {
+		if err := checkAudience(s); err != nil {
+			return nil, err
+		}
+	}
 	return parseCSR(q.CSR)
 }
 
@@ -119,9 +134,13 @@ func parseCSR(der []byte) (*ecdsa.PublicKey, error) {
 func (a *Authority) newTask(ctx context.Context, q Request) (Task, error) {
 	now := a.Now().Truncate(time.Microsecond)
 	t := Task{
-		ID: ambit.NewTaskID(), Agent: q.Agent, Owner: q.Owner, Purpose: q.Purpose, OnBehalfOf: q.OnBehalfOf, Parent: q.Parent,
+		ID: q.ID, Agent: q.Agent, Owner: q.Owner, Purpose: q.Purpose, OnBehalfOf: q.OnBehalfOf, Parent: q.Parent,
 		Command: clipCommand(q.Command), Workspace: q.Workspace, PID: q.PID,
 		Started: now, Expires: now.Add(q.TTL).Truncate(time.Microsecond), State: row.TaskLive, Exit: row.NoExit, Grants: q.Grants,
+		Audiences: slices.Clone(q.Audiences),
+	}
+	if t.ID == "" {
+		t.ID = ambit.NewTaskID()
 	}
 	g, err := a.store.Agent(ctx, q.Agent)
 	if err != nil && !errors.Is(err, row.ErrMissing) {
@@ -162,6 +181,11 @@ func (a *Authority) under(t *Task, now time.Time) error {
 	// rights.
 	if t.OnBehalfOf != p.OnBehalfOf {
 		return fmt.Errorf("cannot enrol %s as a child: its parent does not act on behalf of %q", t.Agent, clip(t.OnBehalfOf))
+	}
+	for _, s := range t.Audiences {
+		if !slices.Contains(p.Audiences, s) {
+			return fmt.Errorf("cannot enrol %s as a child: its parent has no tokens for %q", t.Agent, clip(s))
+		}
 	}
 	if p.Expires.Before(t.Expires) {
 		t.Expires = p.Expires

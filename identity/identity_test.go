@@ -113,7 +113,8 @@ func csr(t testing.TB, r *x509.CertificateRequest, k crypto.Signer) []byte {
 func request(t testing.TB) (Request, *ecdsa.PrivateKey) {
 	k, der := newKey(t)
 	return Request{Agent: "web-fixer", Owner: "payments@acme.example", Purpose: "fix tests", OnBehalfOf: "ada", TTL: time.Hour, CSR: der,
-		Command: []string{"claude"}, Workspace: "/home/ada/web", PID: 7, Grants: ambit.Digest{1}}, k
+		Command: []string{"claude"}, Workspace: "/home/ada/web", PID: 7, Grants: ambit.Digest{1},
+		Audiences: []string{"vault", "https://sts.example", "a"}}, k
 }
 
 type enrolled struct {

@@ -20,6 +20,7 @@ const (
 	DefaultJWTLife = 5 * time.Minute
 	MaxJWTLife     = 15 * time.Minute
 	maxAudiences   = 8
+	maxGranted     = 64   // audiences of one task
 	maxAudience    = 256  // bytes
 	maxJWT         = 8192 // bytes
 )
@@ -47,10 +48,10 @@ type Actor struct {
 	OnBehalf *Actor `json:"act,omitempty"`
 }
 
-// JWT makes a JWT-SVID (ES256) of a live task for the audiences, which ends
-// after life (zero is five minutes, at most fifteen) or with the task.
+// JWT makes a JWT-SVID (ES256) of a live task for audiences that it was
+// enrolled with, which ends after life (zero is five minutes, at most fifteen) or with the task.
 func (a *Authority) JWT(id ambit.TaskID, audience []string, life time.Duration) (string, error) {
-	if err := checkAudience(audience); err != nil {
+	if err := checkAudiences(audience); err != nil {
 		return "", err
 	}
 	if life == 0 {
@@ -84,6 +85,13 @@ func (a *Authority) claims(id ambit.TaskID, audience []string, now time.Time, li
 	if t == nil {
 		return Claims{}, fmt.Errorf("cannot make token: %w", ErrNotLive)
 	}
+	// A gatekeeper that was taken over would otherwise speak for its task to
+	// everybody who trusts this authority.
+	for _, s := range audience {
+		if !slices.Contains(t.Audiences, s) {
+			return Claims{}, fmt.Errorf("cannot make token: the grants of task %s name no audience %q", id, clip(s))
+		}
+	}
 	exp := now.Add(life)
 	if t.Expires.Before(exp) {
 		exp = t.Expires
@@ -107,14 +115,21 @@ func (a *Authority) above(t *Task) *Actor {
 	return nil
 }
 
-func checkAudience(audience []string) error {
+func checkAudiences(audience []string) error {
 	if len(audience) == 0 || len(audience) > maxAudiences {
 		return fmt.Errorf("cannot make token: %d audiences: want 1 to %d", len(audience), maxAudiences)
 	}
 	for _, s := range audience {
-		if s == "" || len(s) > maxAudience || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return fmt.Errorf("cannot make token: audience %q: want 1 to %d visible ASCII characters", clip(s), maxAudience)
+		if err := checkAudience(s); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func checkAudience(s string) error {
+	if s == "" || len(s) > maxAudience || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("cannot make token: audience %q: want 1 to %d visible ASCII characters", clip(s), maxAudience)
 	}
 	return nil
 }

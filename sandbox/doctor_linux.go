@@ -172,7 +172,7 @@ func probe(scratch string, files []File) (Report, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	spec := Spec{Argv: []string{"true"}, Scratch: scratch, Files: files}
-	s, err := start(ctx, &spec, func() (Spec, error) { return spec, nil }, true)
+	s, err := start(ctx, spec, true)
 	if err != nil {
 		return Report{}, err
 	}

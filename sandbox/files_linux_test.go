@@ -72,14 +72,10 @@ func TestGrantSwappedDuringStart(t *testing.T) {
 			spec := base(t)
 			spec.Argv = []string{"true"}
 			spec.Files = []File{{Path: ws, Access: Writable}}
-			b, err := newBuilder(&spec)
+			box, err := Begin(t.Context(), Streams{})
 			must(t, err)
-			must(t, b.defaults())
-			box := &Sandbox{ended: make(chan struct{}), tcp: map[uint16]net.Listener{}}
-			defer box.abandon()
-			must(t, box.spawn(b.spec))
-			must(t, b.build())
-			must(t, b.finish())
+			defer box.Abandon()
+			must(t, box.Prepare(spec))
 			if swap != nil {
 				must(t, os.Rename(ws, ws+".old"))
 				must(t, swap(ws, secret))
@@ -87,7 +83,7 @@ func TestGrantSwappedDuringStart(t *testing.T) {
 				must(t, os.Rename(filepath.Join(top, "up"), filepath.Join(top, "was")))
 				must(t, os.Symlink("was", filepath.Join(top, "up")))
 			}
-			must(t, box.send(plan.Build, b.plan.Encode()))
+			must(t, box.Build(nil))
 			kind, body, _, err := box.receive()
 			if err != nil || kind != plan.Fault {
 				t.Fatalf("init answered %d %q %v, want a fault", kind, body, err)

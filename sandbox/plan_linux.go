@@ -53,10 +53,8 @@ func newBuilder(s *Spec) (*builder, error) {
 	if len(s.TCPPorts) > maxPorts {
 		return nil, fmt.Errorf("cannot start the sandbox: %d ports are granted, at most %d", len(s.TCPPorts), maxPorts)
 	}
-	for _, text := range slices.Concat(s.Argv, s.Env, []string{s.Dir, s.Hostname}) {
-		if strings.ContainsRune(text, 0) {
-			return nil, errors.New("cannot start the sandbox: an argument or variable holds a NUL byte")
-		}
+	if err := noNUL(slices.Concat(s.Argv, s.Env, []string{s.Dir, s.Hostname})); err != nil {
+		return nil, err
 	}
 	abi := kernel.LandlockABI()
 	if abi < minABI {
@@ -77,6 +75,15 @@ func newBuilder(s *Spec) (*builder, error) {
 		b.plan.Scoped = kernel.LLScopeAbstract | kernel.LLScopeSignal
 	}
 	return b, nil
+}
+
+func noNUL(texts []string) error {
+	for _, text := range texts {
+		if strings.ContainsRune(text, 0) {
+			return errors.New("cannot start the sandbox: an argument or variable holds a NUL byte")
+		}
+	}
+	return nil
 }
 
 func (b *builder) home() string {

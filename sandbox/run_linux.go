@@ -112,6 +112,10 @@ func (s *Sandbox) Go() error {
 	return errors.Join(err, s.Kill())
 }
 
+// OnExit has f called when the command has ended, while the kernel still takes
+// down what it left behind. Call it before Wait; f must not wait.
+func (s *Sandbox) OnExit(f func(Status)) { s.onExit = f }
+
 // Wait waits for the command's end, after which nothing of the task runs any
 // more, and gives back the terminal, the listeners and the limits.
 func (s *Sandbox) Wait() (Status, error) {
@@ -121,11 +125,17 @@ func (s *Sandbox) Wait() (Status, error) {
 
 func (s *Sandbox) wait() {
 	kind, body, _, err := s.receive()
+	exited := err == nil && kind == plan.Exited && len(body) == 2
+	if exited {
+		s.status.Code, s.status.Signal = int(body[0]), int(body[1])
+		if s.onExit != nil {
+			s.onExit(s.status)
+		}
+	}
 	<-s.ended
 	s.status.Wall = time.Since(s.started)
 	switch {
-	case err == nil && kind == plan.Exited && len(body) == 2:
-		s.status.Code, s.status.Signal = int(body[0]), int(body[1])
+	case exited:
 	case err == nil && kind == plan.Fault:
 		s.err = errors.New(string(body))
 	default: // init was killed, by Kill or by its limits

@@ -18,8 +18,26 @@ type Sandbox struct{}
 // Start refuses: this system has no walls.
 func Start(context.Context, Spec) (*Sandbox, error) { return nil, errSystem }
 
-// StartWhen refuses.
-func StartWhen(context.Context, Spec, func() (Spec, error)) (*Sandbox, error) { return nil, errSystem }
+// Streams are what the command reads and writes.
+type Streams struct {
+	Terminal              bool
+	Stdin, Stdout, Stderr *os.File
+}
+
+// Begin refuses: this system has no walls.
+func Begin(context.Context, Streams) (*Sandbox, error) { return nil, errSystem }
+
+// Prepare refuses: this system has no walls.
+func (*Sandbox) Prepare(Spec) error { return errSystem }
+
+// Build refuses: this system has no walls.
+func (*Sandbox) Build([]string) error { return errSystem }
+
+// Ready refuses: this system has no walls.
+func (*Sandbox) Ready() error { return errSystem }
+
+// Abandon does nothing.
+func (*Sandbox) Abandon() {}
 
 // Report returns nothing: this system has no walls.
 func (*Sandbox) Report() Report { return Report{System: runtime.GOOS + " " + runtime.GOARCH} }
@@ -35,6 +53,9 @@ func (*Sandbox) Agent() net.Listener { return nil }
 
 // Go refuses: this system has no walls.
 func (*Sandbox) Go() error { return errSystem }
+
+// OnExit does nothing.
+func (*Sandbox) OnExit(func(Status)) {}
 
 // Wait refuses: this system has no walls.
 func (*Sandbox) Wait() (Status, error) { return Status{}, errSystem }

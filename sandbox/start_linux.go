@@ -20,6 +20,8 @@ import (
 
 // Sandbox is one task's walls, with the command in them.
 type Sandbox struct {
+	streams Streams
+	builder *builder // between Prepare and Ready
 	control *net.UnixConn
 	process *os.Process
 	ended   chan struct{} // closed when init has been reaped
@@ -32,6 +34,7 @@ type Sandbox struct {
 	dns      net.PacketConn
 	dnsTCP   net.Listener
 	started  time.Time
+	onExit   func(Status)
 	waitOnce sync.Once
 	status   Status
 	err      error
@@ -39,58 +42,64 @@ type Sandbox struct {
 	sending  sync.Mutex
 }
 
+// Streams are what init holds from its first moment: the Spec's Terminal, Stdin,
+// Stdout and Stderr.
+type Streams struct {
+	Terminal              bool
+	Stdin, Stdout, Stderr *os.File
+}
+
 // Start builds the walls of a task and holds its command back. When it fails,
 // nothing is left behind but files in Scratch. When the context ends, so does
 // everything in the sandbox.
-func Start(ctx context.Context, spec Spec) (*Sandbox, error) {
-	return start(ctx, &spec, func() (Spec, error) { return spec, nil }, false)
-}
-
-// StartWhen is Start for a Spec that takes a moment to make: init starts
-// meanwhile. Of streams only Terminal, Stdin, Stdout and Stderr are looked at,
-// and they hold whatever the Spec says.
-func StartWhen(ctx context.Context, streams Spec, spec func() (Spec, error)) (*Sandbox, error) {
-	return start(ctx, &streams, spec, false)
-}
+func Start(ctx context.Context, spec Spec) (*Sandbox, error) { return start(ctx, spec, false) }
 
 // start builds the walls; a probe's init ends once they are up.
-func start(ctx context.Context, streams *Spec, spec func() (Spec, error), probe bool) (*Sandbox, error) {
-	if err := ctx.Err(); err != nil {
+func start(ctx context.Context, spec Spec, probe bool) (*Sandbox, error) {
+	s, err := Begin(ctx, Streams{spec.Terminal, spec.Stdin, spec.Stdout, spec.Stderr})
+	if err != nil {
 		return nil, err
 	}
-	s := &Sandbox{ended: make(chan struct{}), tcp: map[uint16]net.Listener{}}
-	if err := s.start(ctx, streams, spec, probe); err != nil {
-		s.abandon()
+	err = s.Prepare(spec)
+	if err == nil {
+		s.builder.plan.Probe = probe
+		err = s.Build(nil)
+	}
+	if err == nil {
+		err = s.Ready()
+	}
+	if err != nil {
+		s.Abandon()
 		return nil, errors.Join(ctx.Err(), err)
 	}
 	return s, nil
 }
 
-// abandon undoes a start that failed.
-func (s *Sandbox) abandon() {
-	if s.process != nil {
-		_ = s.process.Kill()
-		<-s.ended
+// Begin starts a sandbox's init, which waits for the walls' plan: Prepare, Build
+// and Ready, in this order, make what Start makes at once, so that the caller
+// can do other work meanwhile. A caller that goes no further calls Abandon.
+func Begin(ctx context.Context, in Streams) (*Sandbox, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	s.closeAll()
-}
-
-func (s *Sandbox) start(ctx context.Context, streams *Spec, make func() (Spec, error), probe bool) error {
-	if err := s.spawn(streams); err != nil {
-		return err
+	s := &Sandbox{streams: in, ended: make(chan struct{}), tcp: map[uint16]net.Listener{}}
+	if err := s.spawn(); err != nil {
+		s.Abandon()
+		return nil, errors.Join(ctx.Err(), err)
 	}
 	s.stop = context.AfterFunc(ctx, func() { _ = s.Kill() })
-	// Init starts while the plan is made.
-	spec, err := make()
-	if err != nil {
-		return err
-	}
-	spec.Terminal, spec.Stdin, spec.Stdout, spec.Stderr = streams.Terminal, streams.Stdin, streams.Stdout, streams.Stderr
+	return s, nil
+}
+
+// Prepare works out the walls of the Spec, whose streams are those of Begin, and
+// makes their limits.
+func (s *Sandbox) Prepare(spec Spec) error {
+	in := s.streams
+	spec.Terminal, spec.Stdin, spec.Stdout, spec.Stderr = in.Terminal, in.Stdin, in.Stdout, in.Stderr
 	b, err := newBuilder(&spec)
 	if err != nil {
 		return err
 	}
-	b.plan.Probe = probe
 	if err := b.defaults(); err != nil {
 		return err
 	}
@@ -103,9 +112,27 @@ func (s *Sandbox) start(ctx context.Context, streams *Spec, make func() (Spec, e
 	if s.cgroup, err = b.limit(s.process.Pid); err != nil {
 		return err
 	}
-	if err := s.send(plan.Build, b.plan.Encode()); err != nil {
+	s.builder = b
+	return nil
+}
+
+// Build has init build the walls. The variables come to the Spec's Env.
+func (s *Sandbox) Build(env []string) error {
+	b := s.builder
+	if b == nil {
+		return errors.New("cannot start the sandbox: its walls are not prepared")
+	}
+	if err := noNUL(env); err != nil {
 		return err
 	}
+	b.plan.Env = append(b.plan.Env[:len(b.plan.Env):len(b.plan.Env)], env...)
+	return s.send(plan.Build, b.plan.Encode())
+}
+
+// Ready waits until the walls are up. The command is held back.
+func (s *Sandbox) Ready() error {
+	b := s.builder
+	s.builder = nil
 	kind, body, fds, err := s.receive()
 	if err != nil {
 		return err
@@ -127,6 +154,15 @@ func (s *Sandbox) start(ctx context.Context, streams *Spec, make func() (Spec, e
 	return nil
 }
 
+// Abandon undoes a start that went no further.
+func (s *Sandbox) Abandon() {
+	if s.process != nil {
+		_ = s.Kill()
+		<-s.ended
+	}
+	s.closeAll()
+}
+
 // faulted is the error of an init that could not build the walls.
 func faulted(why string) error {
 	if strings.Contains(why, "permission denied") || strings.Contains(why, "not permitted") {
@@ -137,7 +173,7 @@ func faulted(why string) error {
 
 // spawn starts init in its namespaces, from a thread that lives as long as it
 // does: init dies when that thread does.
-func (s *Sandbox) spawn(spec *Spec) error {
+func (s *Sandbox) spawn() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("cannot start the sandbox: %w", err)
@@ -151,7 +187,7 @@ func (s *Sandbox) spawn(spec *Spec) error {
 		return fmt.Errorf("cannot start the sandbox: %w", err)
 	}
 	s.control = conn.(*net.UnixConn)
-	stdio, err := standardFiles(spec)
+	stdio, err := standardFiles(s.streams)
 	if err != nil {
 		return err
 	}
@@ -205,14 +241,14 @@ func (s *stdio) close() {
 	}
 }
 
-func standardFiles(spec *Spec) (*stdio, error) {
+func standardFiles(in Streams) (*stdio, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the sandbox: %w", err)
 	}
 	out := &stdio{null: null}
-	for i, f := range []*os.File{spec.Stdin, spec.Stdout, spec.Stderr} {
-		if f == nil || spec.Terminal {
+	for i, f := range []*os.File{in.Stdin, in.Stdout, in.Stderr} {
+		if f == nil || in.Terminal {
 			f = null
 		}
 		var st unix.Stat_t

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"modernc.org/sqlite"
+	"github.com/ncruces/go-sqlite3"
 
 	"ambit/store/row"
 )
@@ -70,11 +70,11 @@ func classify(err error) (next string, kind error) {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return readOnly, ErrReadOnly
 	}
-	e, ok := errors.AsType[*sqlite.Error](err)
+	e, ok := errors.AsType[sqlite3.ExtendedErrorCode](err)
 	if !ok {
 		return "", nil
 	}
-	switch e.Code() {
+	switch e {
 	case codeConstraintKey, codeConstraintUnique:
 		return "", row.ErrExists
 	case codeConstraintTrigger:
@@ -82,7 +82,7 @@ func classify(err error) (next string, kind error) {
 	case codeShmSize:
 		return full, ErrFull
 	}
-	switch e.Code() & 0xff {
+	switch e.Code() {
 	case codeCorrupt, codeNotADB:
 		return damaged, ErrDamaged
 	case codeFull:

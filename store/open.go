@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"modernc.org/sqlite"
+	"github.com/ncruces/go-sqlite3/driver"
 )
 
 //go:embed schema/*.sql
@@ -81,7 +81,7 @@ func makeFile(path string) (os.FileInfo, error) {
 
 func connect(path string, most int, query string) (*sql.DB, error) {
 	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query}
-	c, err := sqlite.NewConnector(u.String())
+	c, err := (&driver.SQLite{}).OpenConnector(u.String())
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func task(agent string) row.Task {
 		ID: id, Agent: agent, Owner: "payments@acme.example", Purpose: "fix tests", SPIFFE: "spiffe://acme.example/agent/" + agent + "/task/" + string(id),
 		OnBehalfOf: "ada", Command: []string{"claude", "-p", "fix it"}, Workspace: "/home/ada/web", PID: 4711,
 		Started: noon, Expires: noon.Add(time.Hour), State: row.TaskLive, Exit: row.NoExit,
-		Grants: ambit.Digest{1, 2}, Key: ambit.Digest{3, 4},
+		Grants: ambit.Digest{1, 2}, Key: ambit.Digest{3, 4}, Audiences: []string{},
 	}
 }
 
@@ -52,7 +52,7 @@ func TestTaskLife(t *testing.T) {
 	s := open(t)
 	parent := addTask(t, s)
 	child := task("reader")
-	child.Parent, child.Command = parent.ID, nil
+	child.Parent, child.Command, child.Audiences = parent.ID, nil, []string{"vault", "https://sts.example"}
 	if err := s.AddTask(t.Context(), child); err != nil {
 		t.Fatal(err)
 	}

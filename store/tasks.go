@@ -11,11 +11,11 @@ import (
 )
 
 const taskColumns = `id, agent, owner, purpose, spiffe, on_behalf_of, coalesce(parent, ''), command, workspace, pid,
-	started, expires, state, ended, ended_by, end_why, exit_status, grants, key`
+	started, expires, state, ended, ended_by, end_why, exit_status, grants, key, audiences`
 
 func scanTask(r scanner) (t row.Task, err error) {
 	err = r.Scan(&t.ID, &t.Agent, &t.Owner, &t.Purpose, &t.SPIFFE, &t.OnBehalfOf, &t.Parent, words{&t.Command}, &t.Workspace, &t.PID,
-		at{&t.Started}, at{&t.Expires}, &t.State, at{&t.Ended}, &t.EndedBy, &t.EndWhy, &t.Exit, digest{&t.Grants}, digest{&t.Key})
+		at{&t.Started}, at{&t.Expires}, &t.State, at{&t.Ended}, &t.EndedBy, &t.EndWhy, &t.Exit, digest{&t.Grants}, digest{&t.Key}, words{&t.Audiences})
 	return t, err
 }
 
@@ -27,6 +27,10 @@ func (s *Store) AddTask(ctx context.Context, t row.Task) error {
 	if err != nil {
 		return s.explain("keep task", err)
 	}
+	audiences, err := writeWords(t.Audiences)
+	if err != nil {
+		return s.explain("keep task", err)
+	}
 	return s.write(ctx, "keep task "+string(t.ID), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO agents (name, owner, purpose, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?4)
 			ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, purpose = excluded.purpose, last_seen = excluded.last_seen`,
@@ -35,9 +39,9 @@ func (s *Store) AddTask(ctx context.Context, t row.Task) error {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO tasks (id, agent, owner, purpose, spiffe, on_behalf_of, parent, command, workspace, pid,
-			started, expires, state, grants, key) VALUES (?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?)`,
+			started, expires, state, grants, key, audiences) VALUES (?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			string(t.ID), t.Agent, t.Owner, t.Purpose, t.SPIFFE, t.OnBehalfOf, string(t.Parent), command, t.Workspace, t.PID,
-			micros(t.Started), micros(t.Expires), string(t.State), t.Grants[:], t.Key[:])
+			micros(t.Started), micros(t.Expires), string(t.State), t.Grants[:], t.Key[:], audiences)
 		if err != nil {
 			return err
 		}

@@ -57,11 +57,11 @@ type contained struct {
 
 func containFiles(w io.Writer, child, parent string, asJSON bool) error {
 	now := time.Now()
-	a, err := keeper.Load(child, os.Getenv, now)
+	a, err := keeper.Read(child, os.Getenv, now)
 	if err != nil {
 		return err
 	}
-	b, err := keeper.Load(parent, os.Getenv, now)
+	b, err := keeper.Read(parent, os.Getenv, now)
 	if err != nil {
 		return err
 	}

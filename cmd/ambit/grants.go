@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -18,19 +19,20 @@ func explainCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "explain [FILE] | explain --grants FILE ACTION", Short: "Read a grants file as plain English, or ask about one action", Args: cobra.MaximumNArgs(1),
 		Long: "With a file, print all of it as plain English, with what its profiles bring. With --grants and an\naction, print the verdict, what decided it, and the smallest change that would allow it.\n\n" +
-			"An action: " + grants.ActionHelp + "\n\nExit status with an action: 0 allow, 3 ask, 4 deny.",
+			"An action: " + grants.ActionHelp + "\n\nA request over HTTP is taken as tools send it: git's own with its content type, GraphQL as JSON. Where\nthe body decides what it does, the answer is for a body that nobody can read, and lists what it is with others.\n\nExit status with an action: 0 allow, 3 ask, 4 deny.",
 		Example: "  ambit explain ambit.yaml\n  ambit explain --grants ambit.yaml 'http DELETE https://api.github.com/repos/acme/web'",
 	}
 	file := c.Flags().StringP("grants", "g", "", "the grants file, to ask about one action")
 	asJSON := jsonFlag(c)
-	c.RunE = func(_ *cobra.Command, args []string) error {
+	c.RunE = func(c *cobra.Command, args []string) error {
+		w := c.OutOrStdout()
 		if *file == "" {
-			return explainFile(orDefault(args), *asJSON)
+			return explainFile(w, orDefault(args), *asJSON)
 		}
 		if len(args) != 1 {
 			return usage(errors.New("name the action to explain; see `ambit explain --help`"))
 		}
-		return explainAction(*file, args[0], *asJSON)
+		return explainAction(w, *file, args[0], *asJSON)
 	}
 	return c
 }
@@ -42,17 +44,17 @@ func orDefault(args []string) string {
 	return args[0]
 }
 
-func explainFile(file string, asJSON bool) error {
-	g, err := keeper.Load(file, os.Getenv, time.Now())
+func explainFile(w io.Writer, file string, asJSON bool) error {
+	g, err := keeper.Read(file, os.Getenv, time.Now())
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		_, err := os.Stdout.Write(append(g.File().Canonical(), '\n'))
+		_, err := w.Write(append(g.File().Canonical(), '\n'))
 		return err
 	}
-	fmt.Print(g.Plain())
-	return nil
+	_, err = io.WriteString(w, g.Plain())
+	return err
 }
 
 // Exit statuses of `ambit explain` with an action.
@@ -61,8 +63,8 @@ const (
 	exitDeny = 4
 )
 
-func explainAction(file, action string, asJSON bool) error {
-	g, err := keeper.Load(file, os.Getenv, time.Now())
+func explainAction(w io.Writer, file, action string, asJSON bool) error {
+	g, err := keeper.Read(file, os.Getenv, time.Now())
 	if err != nil {
 		return err
 	}
@@ -75,10 +77,10 @@ func explainAction(file, action string, asJSON bool) error {
 		worst = min(worst, e.Decision.Verdict)
 	}
 	if asJSON {
-		err = printJSON(os.Stdout, map[string]any{"verdict": worst, "actions": ex})
+		err = printJSON(w, map[string]any{"verdict": worst, "actions": ex})
 	} else {
 		for _, e := range ex {
-			fmt.Println(strings.TrimRight(e.String(), "\n"))
+			fmt.Fprintln(w, strings.TrimRight(e.String(), "\n"))
 		}
 	}
 	if err != nil || worst == ambit.Allow {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,7 +24,7 @@ func lintCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "lint [FILE]", Short: "Say what is dangerous in a grants file", Args: cobra.MaximumNArgs(1),
 		Long: "Look for what is dangerous in a grants file (" + defaultGrants + " when none is named): by what the agent could reach with it, its\nprofiles included, on this machine. Each finding " +
-			"has its place, a severity (E or W), its rule and what to do.\n\nA finding is accepted by a reason beside it: the key lint-accept of its line, such as\n  lint-accept: {way-out: the repository is public}\nAn accepted finding is printed and does not count.\n\n" +
+			"has its place, a severity (E or W), its rule and what to do.\n\nA finding is accepted by a reason beside it: the key lint-accept of its line, such as\n  lint-accept: {way-out: the repository is public}\nAn accepted finding is printed and does not count.\n\n`ambit run` refuses a file with errors that are not accepted.\n\n" +
 			"Rules:\n" + lintRules() + "\nExit status: 0 nothing found, 3 warnings only, 4 errors, 1 the file cannot be loaded.",
 		Example: "  ambit lint\n  ambit lint --json fix.yaml",
 	}
@@ -53,7 +52,7 @@ type linted struct {
 }
 
 func lintFile(w io.Writer, file string, asJSON bool) error {
-	g, err := keeper.Load(file, os.Getenv, time.Now())
+	g, err := keeper.Read(file, os.Getenv, time.Now())
 	if err != nil {
 		return err
 	}
@@ -114,18 +113,7 @@ func counted(n int, what string) string {
 
 // machine gathers what lint cannot know by itself.
 func machine(g *keeper.Grants) grants.Machine {
-	m := grants.Machine{File: g.Path}
-	if real, err := filepath.EvalSymlinks(g.Path); err == nil {
-		m.File = real
-	}
-	if h, err := home(); err == nil && filepath.IsAbs(h.Dir) {
-		m.State = h.Dir
-	}
-	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
-		if filepath.IsAbs(dir) {
-			m.Path = append(m.Path, filepath.Clean(dir))
-		}
-	}
+	m := g.Machine(os.Getenv)
 	if s := g.File().Sandbox; s.Memory > 0 || s.Processes > 0 || s.CPU > 0 {
 		m.Unenforced = unenforced(sandbox.Doctor())
 	}

@@ -73,9 +73,7 @@ func options(file string, args []string) (o keeper.Options, err error) {
 	if o.Dir, err = os.Getwd(); err != nil {
 		return o, fmt.Errorf("cannot tell where we are: %w", err)
 	}
-	if o.Grants, err = keeper.Load(file, os.Getenv, time.Now()); err != nil {
-		return o, err
-	}
+	o.Load = func() (*keeper.Grants, error) { return keeper.Load(file, os.Getenv, time.Now()) }
 	o.Build, o.Argv, o.Person, o.Lookup = build(), args, person(), os.LookupEnv
 	o.Stdin, o.Stdout, o.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return o, nil

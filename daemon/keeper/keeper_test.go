@@ -181,7 +181,7 @@ func TestSecretFiles(t *testing.T) {
 func TestTheFilesOfTheTaskItself(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/token", "canary", 0o600)
-	text := minimal + "services:\n  api: {kind: http, host: api.test, credential: {file: token}}\n"
+	text := minimal + "    lint-accept: {credential-read: the walls hide it}\nservices:\n  api: {kind: http, host: api.test, credential: {file: token}}\n"
 	name := write(t, dir+"/odd name.yaml", text, 0o644)
 	g, err := Load(name, func(string) string { return "/home/x" }, time.Now())
 	if err != nil {

@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"errors"
+
 	"ambit/catalog"
 	"ambit/gate/web"
 	"ambit/grants"
@@ -11,12 +13,10 @@ import (
 func Kinds(workspace, home string) grants.Kinds {
 	k := grants.DefaultKinds()
 	k.Workspace, k.Home = workspace, home
-	k.Classify = func(r grants.Request) ([]grants.Call, error) {
-		calls, err := catalog.Classify(catalog.Request{
-			Kind: r.Kind, Scheme: r.Scheme, Host: r.Host, Port: r.Port, Method: r.Method, Segments: r.Segments,
-			TrailingSlash: r.TrailingSlash, Query: r.Query, Service: declared(r.Service),
-		})
-		return convert(calls, func(c catalog.Call) grants.Call { return grants.Call(c) }), err
+	k.Classify, k.Bodies = classify, bodies
+	k.CheckPath = func(path string) error {
+		_, err := catalog.ParsePattern(path)
+		return err
 	}
 	for i := range k.List {
 		// What the catalog can answer for plain HTTP, a line can name.
@@ -47,23 +47,23 @@ func operations(name string) func() []grants.Operation {
 	}
 }
 
-// declared is what the grants file says of a service, for the catalog. A
-// pattern that the catalog cannot read declares nothing.
-func declared(s *grants.Service) (out catalog.Service) {
+// declared is what the grants file says of a service, for the catalog. A path
+// that the catalog cannot read is an error of loading; whoever gets here with
+// one all the same gets an error too, because a GraphQL path that is left out
+// would make a mutation a mere post.
+func declared(s *grants.Service) (out catalog.Service, err error) {
 	if s == nil {
-		return out
+		return out, nil
 	}
-	out.Git = s.Git
 	patterns := func(ts []grants.Text) (ps []catalog.Pattern) {
 		for _, t := range ts {
-			if p, err := catalog.ParsePattern(t.Value); err == nil {
-				ps = append(ps, p)
-			}
+			p, e := catalog.ParsePattern(t.Value)
+			ps, err = append(ps, p), errors.Join(err, e)
 		}
 		return ps
 	}
-	out.Reads, out.GraphQL = patterns(s.Reads), patterns(s.GraphQL)
-	return out
+	out = catalog.Service{Git: s.Git, Reads: patterns(s.Reads), GraphQL: patterns(s.GraphQL)}
+	return out, err
 }
 
 func convert[A, B any](in []A, f func(A) B) []B {
@@ -78,12 +78,19 @@ func convert[A, B any](in []A, f func(A) B) []B {
 }
 
 // classifier is the catalog, as the web gate asks for it.
-type classifier struct{ services map[string]catalog.Service }
+type classifier struct {
+	services map[string]catalog.Service
+	broken   map[string]error // services of which nothing is known for sure
+}
 
 func newClassifier(g *grants.Grants) classifier {
-	c := classifier{services: map[string]catalog.Service{}}
+	c := classifier{services: map[string]catalog.Service{}, broken: map[string]error{}}
 	for _, s := range g.Services() {
-		c.services[s.Name.Value] = declared(&s)
+		d, err := declared(&s)
+		if err != nil {
+			c.broken[s.Name.Value] = err
+		}
+		c.services[s.Name.Value] = d
 	}
 	return c
 }
@@ -100,6 +107,9 @@ func (c classifier) BodyLimit(r web.Request) int64 { return int64(catalog.BodyLi
 
 // Classify implements [web.Classifier].
 func (c classifier) Classify(r web.Request) ([]web.Call, error) {
+	if err := c.broken[r.Service]; err != nil {
+		return nil, err
+	}
 	calls, err := catalog.Classify(c.request(r))
 	return convert(calls, func(x catalog.Call) web.Call { return web.Call(x) }), err
 }

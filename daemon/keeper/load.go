@@ -21,10 +21,25 @@ type Grants struct {
 	Person    string // the person's home, where "~" is
 }
 
-// Load reads a grants file. The workspace is the file's own folder, or what its
-// sandbox section says, from there: so that the file means the same wherever
-// it is used from.
+// Load reads a grants file for a run. A file that is dangerous is refused: when
+// lint finds errors of which nobody says why they stand, the error is a
+// [grants.Errors] with all of them.
 func Load(path string, getenv func(string) string, now time.Time) (*Grants, error) {
+	g, err := Read(path, getenv, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.safe(path, getenv); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Read reads a grants file without looking for what is dangerous in it: for
+// those who explain, compare or lint it, and run nothing. The workspace is the
+// file's own folder, or what its sandbox section says, from there: so that the
+// file means the same wherever it is used from.
+func Read(path string, getenv func(string) string, now time.Time) (*Grants, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -43,13 +58,19 @@ func Load(path string, getenv func(string) string, now time.Time) (*Grants, erro
 		return nil, fmt.Errorf("cannot read the grants: %w", err)
 	}
 	g := &Grants{Path: abs, Source: src, Workspace: filepath.Dir(abs), Person: getenv("HOME")}
-	if parsed, err := grants.Parse(filepath.Base(abs), g.Source); err == nil && parsed.Sandbox.Workspace.Value != "" {
+	parsed, broken := grants.Parse(filepath.Base(abs), g.Source)
+	if broken == nil && parsed.Sandbox.Workspace.Value != "" {
 		g.Workspace = g.absolute(parsed.Sandbox.Workspace.Value)
 	}
 	if real, err := filepath.EvalSymlinks(g.Workspace); err == nil {
 		g.Workspace = real
 	}
-	g.Grants, err = grants.Load(filepath.Base(abs), g.Source, Kinds(g.Workspace, g.Person), now)
+	if kinds := Kinds(g.Workspace, g.Person); broken == nil {
+		g.Grants, err = grants.Compile(parsed, kinds, now)
+	} else {
+		// Once more, for what is wrong with the parts that can be read.
+		g.Grants, err = grants.Load(filepath.Base(abs), g.Source, kinds, now)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -49,12 +49,12 @@ func (k *keeper) secret(ctx context.Context, s secret) (w wire.Secret, err error
 		}
 		w.Value = []byte(v)
 	case c.File != "":
-		w.File = k.o.Grants.absolute(c.File)
+		w.File = k.grants.absolute(c.File)
 		_, err = os.Stat(w.File)
 	default:
 		// Run here and not in the daemon: a password manager may want to ask the
 		// person, and finds its agents in this environment.
-		w.Value, err = broker.Command{Argv: c.Command, Dir: k.o.Grants.Workspace, Env: os.Environ(), Apart: k.writable()}.Read(ctx)
+		w.Value, err = broker.Command{Argv: c.Command, Dir: k.grants.Workspace, Env: os.Environ(), Apart: k.writable()}.Read(ctx)
 	}
 	return w, err
 }
@@ -69,15 +69,11 @@ func (k *keeper) writable() (out []string) {
 	return out
 }
 
-// spec is the sandbox of the task, whose own folder is given.
+// spec is the sandbox of the task, whose own folder is given. Its environment
+// comes later, with the placeholders.
 func (k *keeper) spec(folder string) (sandbox.Spec, error) {
-	f := k.o.Grants.File()
+	f := k.grants.File()
 	host := hostnameFor(f.Agent.Value)
-	for _, s := range k.plan.secrets {
-		for _, name := range s.env {
-			k.plan.env.set(name, k.task.Placeholders[s.service])
-		}
-	}
 	home := ""
 	if !f.Sandbox.ThrowAway {
 		home = k.o.Home.AgentHome(f.Agent.Value)
@@ -85,7 +81,7 @@ func (k *keeper) spec(folder string) (sandbox.Spec, error) {
 			return sandbox.Spec{}, fmt.Errorf("cannot make the agent's home: %w", err)
 		}
 	}
-	dir := k.o.Grants.Workspace
+	dir := k.grants.Workspace
 	if under(k.o.Dir, dir) {
 		dir = k.o.Dir
 	}
@@ -94,8 +90,8 @@ func (k *keeper) spec(folder string) (sandbox.Spec, error) {
 		return sandbox.Spec{}, err
 	}
 	return sandbox.Spec{
-		Argv: k.argv(), Dir: dir, Env: k.plan.env.list(), Hostname: host, Files: append(roots, k.plan.files...), Home: home, HomeAt: insideHome,
-		Protect: protect(k.o.Grants), Data: map[string][]byte{
+		Argv: k.argv(), Dir: dir, Hostname: host, Files: append(roots, k.plan.files...), Home: home, HomeAt: insideHome,
+		Protect: protect(k.grants), Data: map[string][]byte{
 			"/etc/hosts": hostsFile(host), "/etc/resolv.conf": []byte(resolvConf),
 		},
 		TCPPorts: k.plan.ports, Socket: insideSocket, Self: insideSelf, Scratch: filepath.Join(folder, "scratch"),
@@ -103,7 +99,6 @@ func (k *keeper) spec(folder string) (sandbox.Spec, error) {
 			Memory: f.Sandbox.Memory, Processes: int64(f.Sandbox.Processes), CPUs: float64(f.Sandbox.CPU) / 1000, OpenFiles: int64(f.Sandbox.OpenFiles),
 			DemandMemory: f.Sandbox.Memory > 0, DemandProcesses: f.Sandbox.Processes > 0, DemandCPUs: f.Sandbox.CPU > 0,
 		},
-		Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr,
 	}, nil
 }
 
@@ -179,7 +174,7 @@ func (k *keeper) refusedName(name string) {
 		return // the resolver gives no name of this kind
 	}
 	a := ambit.Action{
-		Task: k.task.Task, Agent: k.o.Grants.File().Agent.Value, Operation: "dns.resolve", Effect: ambit.Read, Resource: r,
+		Task: k.task.Task, Agent: k.grants.File().Agent.Value, Operation: "dns.resolve", Effect: ambit.Read, Resource: r,
 	}
 	k.pipe.Do(context.Background(), a, nil, func(context.Context, pipeline.Permit) (ambit.Outcome, string, error) {
 		return ambit.Refused, "names are never looked up for the agent", nil
@@ -247,19 +242,19 @@ func printable(s string, most int) string {
 
 // whoAmI is what the agent may know of itself.
 func (k *keeper) whoAmI() WhoAmI {
-	f := k.o.Grants.File()
+	f := k.grants.File()
 	state := "live"
 	if err := k.link.Live(); err != nil {
 		state = err.Error()
 	}
 	return WhoAmI{
 		Task: k.task.Task, Agent: f.Agent.Value, Owner: f.Owner.Value, Purpose: f.Purpose.Value, OnBehalfOf: k.o.Person,
-		SPIFFEID: k.task.SPIFFEID, Expires: k.task.Expires, State: state, May: k.o.Grants.Plain(),
+		SPIFFEID: k.task.SPIFFEID, Expires: k.task.Expires, State: state, May: k.grants.Plain(),
 	}
 }
 
-// walls is the report of the task's first record.
-func walls(box, keeper sandbox.Report) json.RawMessage {
+// report is what the task's first record says of the walls.
+func report(box, keeper sandbox.Report) json.RawMessage {
 	b, err := json.Marshal(map[string]any{"agent": box, "gatekeeper": keeper})
 	if err != nil {
 		return json.RawMessage(`{}`)

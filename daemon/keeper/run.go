@@ -3,13 +3,12 @@ package keeper
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 	"ambit/gate/web"
 	"ambit/gate/web/names"
 	"ambit/grants"
-	"ambit/identity"
 	"ambit/pipeline"
 	"ambit/sandbox"
 )
@@ -30,7 +28,7 @@ import (
 type Options struct {
 	Home   config.Home
 	Build  string
-	Grants *Grants
+	Load   func() (*Grants, error) // reads the grants file
 	Argv   []string
 	Dir    string // where the person stands
 	Person string // on whose behalf
@@ -51,17 +49,22 @@ type Options struct {
 
 // keeper is one gatekeeper.
 type keeper struct {
-	o     Options
-	plan  *plan
-	key   *ecdsa.PrivateKey
-	link  *daemon.Link
-	task  wire.Enrolled
-	pipe  *pipeline.Pipeline
-	gate  *web.Gate
-	names *names.Resolver
-	ca    *web.Authority
-	box   *sandbox.Sandbox
-	stop  context.CancelCauseFunc
+	o         Options
+	grants    *Grants
+	plan      *plan
+	roots     func() (*x509.CertPool, error)
+	key       *ecdsa.PrivateKey
+	csr       []byte
+	applicant *daemon.Applicant
+	link      *daemon.Link
+	task      wire.Enrolled
+	endOnce   sync.Once
+	pipe      *pipeline.Pipeline
+	gate      *web.Gate
+	names     *names.Resolver
+	ca        *web.Authority
+	box       *sandbox.Sandbox
+	stop      context.CancelCauseFunc
 }
 
 // Ended is the error of a task that was ended by somebody's word, or the
@@ -74,16 +77,9 @@ func (e *Ended) Error() string { return "the task was ended by " + e.By + ": " +
 // Run runs one task to its end and returns how its command ended. An error
 // says that the task did not start, or was ended.
 func Run(ctx context.Context, o Options) (sandbox.Status, error) {
-	if err := o.Grants.apart(o.Home); err != nil {
-		return sandbox.Status{}, err
-	}
-	p, err := makePlan(o.Grants, o.Argv[0], o.Dir, o.Lookup)
-	if err != nil {
-		return sandbox.Status{}, err
-	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	k := &keeper{o: o, plan: p, stop: stop}
+	k := &keeper{o: o, stop: stop}
 	defer func() {
 		if k.link != nil {
 			k.link.Close()
@@ -94,80 +90,101 @@ func Run(ctx context.Context, o Options) (sandbox.Status, error) {
 	return st, err
 }
 
-// enrol gets an identity. Its key is made here and stays here.
-func (k *keeper) enrol(ctx context.Context) error {
-	secrets, err := k.secrets(ctx)
-	if err != nil {
-		return err
-	}
-	conn, dial, err := daemon.Gatekeeper(ctx, k.o.Home)
-	if err != nil {
-		return err
-	}
-	if k.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		return err
-	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, k.key)
-	if err != nil {
-		return err
-	}
-	f := k.o.Grants.File()
-	e := wire.Enrol{
-		Build: k.o.Build, Agent: f.Agent.Value, Owner: f.Owner.Value, Purpose: f.Purpose.Value, OnBehalfOf: k.o.Person, TTL: f.Expires,
-		Command: k.o.Argv, Workspace: k.o.Grants.Workspace, Grants: k.o.Grants.Source, Digest: f.Digest(), CSR: csr, Secrets: secrets, Writable: k.writable(),
-	}
-	sign := func(nonce []byte) ([]byte, error) {
-		if len(nonce) != len(identity.Challenge{}) {
-			return nil, errors.New("the daemon's challenge has another length")
-		}
-		return identity.Answer(k.key, k.task.TrustDomain, identity.Challenge(nonce))
-	}
-	revoked := func(r wire.Revoke) { k.stop(&Ended{By: r.By, Why: r.Why}) }
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	k.link, k.task, err = daemon.Enrol(ctx, conn, dial, e, sign, revoked)
-	for _, s := range secrets {
-		clear(s.Value)
-	}
-	return err
-}
-
-// run builds the walls, opens the gate and lets the command run. The sandbox's
-// init starts while the task is enrolled.
+// run starts what takes long at once, each thing beside the others: the
+// sandbox's init, the way to the daemon, and the reading of the grants.
 func (k *keeper) run(ctx context.Context) (st sandbox.Status, err error) {
-	roots := systemRoots(k.plan.routes, k.o.Lookup)
-	streams := sandbox.Spec{Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr}
-	if k.box, err = sandbox.StartWhen(ctx, streams, func() (sandbox.Spec, error) { return k.prepare(ctx) }); err != nil {
+	streams := sandbox.Streams{Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr}
+	begun := aside(func() (*sandbox.Sandbox, error) { return sandbox.Begin(ctx, streams) })
+	applied := aside(func() (*daemon.Applicant, error) { return k.apply(ctx) })
+	loadErr := k.load()
+	var beginErr, applyErr error
+	if k.box, beginErr = begun(); beginErr == nil {
+		defer k.box.Abandon()
+	}
+	if k.applicant, applyErr = applied(); k.applicant != nil {
+		defer k.applicant.Close()
+	}
+	for _, err := range []error{loadErr, beginErr, applyErr} {
+		if err != nil {
+			return st, err
+		}
+	}
+	if err := k.prepare(ctx); err != nil {
 		return st, err
-	}
-	defer k.box.Kill()
-	if k.o.Report != nil {
-		k.o.Report(k.box.Report())
-	}
-	if err := k.makeGate(roots); err != nil {
-		return sandbox.Status{}, err
 	}
 	return k.serve(ctx)
 }
 
-// prepare enrols the task and makes its folder, its authority and its sandbox's
-// specification.
-func (k *keeper) prepare(ctx context.Context) (spec sandbox.Spec, err error) {
-	if err := k.enrol(ctx); err != nil {
-		return spec, err
-	}
-	dir := filepath.Join(k.o.Home.Tasks(), string(k.task.Task))
-	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(filepath.Join(dir, "scratch"), 0o700)); err != nil {
-		return spec, fmt.Errorf("cannot make the task's folder: %w", err)
-	}
-	if k.ca, err = web.NewAuthority(k.task.Task, k.task.Expires, intercepted(k.plan.routes)...); err != nil {
-		return spec, err
-	}
-	return k.spec(dir)
+// aside runs f beside the caller, who asks for its result later.
+func aside[T any](f func() (T, error)) func() (T, error) {
+	get := sync.OnceValues(f)
+	go get()
+	return get
 }
 
-// serve opens the gate to the sandbox, confines this process, and only then
-// lets the command go.
+// load reads the grants and works out what they need.
+func (k *keeper) load() (err error) {
+	if k.grants, err = k.o.Load(); err != nil {
+		return err
+	}
+	if err := k.grants.apart(k.o.Home); err != nil {
+		return err
+	}
+	if k.plan, err = makePlan(k.grants, k.o.Argv[0], k.o.Dir, k.o.Lookup); err != nil {
+		return err
+	}
+	k.roots = systemRoots(k.plan.routes, k.o.Lookup)
+	return nil
+}
+
+// prepare enrols the task and makes, meanwhile, its folder, its authority and
+// its walls' plan; init builds the walls from there on.
+func (k *keeper) prepare(ctx context.Context) error {
+	secrets, err := k.secrets(ctx)
+	if err != nil {
+		return err
+	}
+	if k.applicant == nil { // no daemon was live
+		if k.applicant, err = k.applyTo(ctx, daemon.Gatekeeper); err != nil {
+			return err
+		}
+		defer k.applicant.Close()
+	}
+	enrolled := aside(func() (struct{}, error) { return struct{}{}, k.enrol(ctx, secrets) })
+	prepareErr := k.walls()
+	if _, err := enrolled(); err != nil {
+		return err
+	}
+	if prepareErr != nil {
+		return prepareErr
+	}
+	for _, s := range k.plan.secrets {
+		for _, name := range s.env {
+			k.plan.env.set(name, k.task.Placeholders[s.service])
+		}
+	}
+	return k.box.Build(k.plan.env.list())
+}
+
+// walls makes the task's folder and authority and works out its walls.
+func (k *keeper) walls() (err error) {
+	task := k.applicant.Task
+	dir := filepath.Join(k.o.Home.Tasks(), string(task))
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(filepath.Join(dir, "scratch"), 0o700)); err != nil {
+		return fmt.Errorf("cannot make the task's folder: %w", err)
+	}
+	if k.ca, err = web.NewAuthority(task, time.Now().Add(k.grants.File().Expires), intercepted(k.plan.routes)...); err != nil {
+		return err
+	}
+	spec, err := k.spec(dir)
+	if err != nil {
+		return err
+	}
+	return k.box.Prepare(spec)
+}
+
+// serve confines this process while init builds the walls, opens the gate to
+// the sandbox, and only then lets the command go.
 func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 	stopPrompt := func() {}
 	if k.o.Prompt != nil {
@@ -178,18 +195,21 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		stopPrompt = stop
 	}
 	defer stopPrompt()
+	if err := k.makeGate(); err != nil {
+		return sandbox.Status{}, err
+	}
+	defer k.gate.Close()
 	confined, err := sandbox.Confine(sandbox.ConfineSpec{ReadFiles: k.readable()})
 	if err != nil {
 		return sandbox.Status{}, err
 	}
-	for _, ln := range k.box.TCP() {
-		go k.gate.Serve(ctx, ln)
+	if err := k.box.Ready(); err != nil {
+		return sandbox.Status{}, err
 	}
-	udp, tcp := k.box.DNS()
-	go k.names.ServeUDP(ctx, udp)
-	go k.names.ServeTCP(ctx, tcp)
-	go serveAgent(k.box.Agent(), k.whoAmI)
-	defer k.gate.Close()
+	if k.o.Report != nil {
+		k.o.Report(k.box.Report())
+	}
+	k.open(ctx)
 	if err := k.recordStart(ctx, confined); err != nil {
 		return sandbox.Status{}, err
 	}
@@ -197,6 +217,17 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		return sandbox.Status{}, err
 	}
 	return k.wait(ctx)
+}
+
+// open serves what the sandbox reaches.
+func (k *keeper) open(ctx context.Context) {
+	for _, ln := range k.box.TCP() {
+		go k.gate.Serve(ctx, ln)
+	}
+	udp, tcp := k.box.DNS()
+	go k.names.ServeUDP(ctx, udp)
+	go k.names.ServeTCP(ctx, tcp)
+	go serveAgent(k.box.Agent(), k.whoAmI)
 }
 
 // answerTime is how long the daemon has to take a new task.
@@ -207,7 +238,7 @@ const answerTime = 30 * time.Second
 func (k *keeper) recordStart(ctx context.Context, confined sandbox.Report) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	if _, err := k.link.Start(ctx, wire.Start{Walls: walls(k.box.Report(), confined)}); err != nil {
+	if _, err := k.link.Start(ctx, wire.Start{Walls: report(k.box.Report(), confined)}); err != nil {
 		return fmt.Errorf("cannot record the start: %w", err)
 	}
 	return nil
@@ -231,6 +262,8 @@ func (k *keeper) wait(ctx context.Context) (sandbox.Status, error) {
 		case <-done:
 		}
 	}()
+	// The record of the end is made while the kernel takes down what is left.
+	k.box.OnExit(func(st sandbox.Status) { go k.end(st, nil) })
 	st, err := k.box.Wait()
 	if e, ok := errors.AsType[*Ended](context.Cause(ctx)); ok {
 		return st, e
@@ -259,31 +292,33 @@ func (k *keeper) signals(done <-chan struct{}) {
 	}
 }
 
-// end records the end of the task.
+// end records the end of the task, once.
 func (k *keeper) end(st sandbox.Status, err error) {
 	if k.link == nil {
 		return // it never began
 	}
-	e := wire.End{Status: st.Exit(), Detail: "the command ended"}
-	if err != nil {
-		e.Detail = clip(err.Error(), 400)
-		if k.box == nil {
-			e.Status = -1
+	k.endOnce.Do(func() {
+		e := wire.End{Status: st.Exit(), Detail: "the command ended"}
+		if err != nil {
+			e.Detail = clip(err.Error(), 400)
+			if st == (sandbox.Status{}) {
+				e.Status = -1 // it never ran
+			}
 		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	// The daemon records the end by itself when this does not reach it.
-	k.link.End(ctx, e)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		// The daemon records the end by itself when this does not reach it.
+		k.link.End(ctx, e)
+	})
 }
 
 func clip(s string, most int) string { return s[:min(len(s), most)] }
 
 // makeGate makes the task's resolver, pipeline and web gate.
-func (k *keeper) makeGate(roots func() (*x509.CertPool, error)) (err error) {
-	t := gate.Task{ID: k.task.Task, Agent: k.o.Grants.File().Agent.Value}
+func (k *keeper) makeGate() (err error) {
+	t := gate.Task{ID: k.task.Task, Agent: k.grants.File().Agent.Value}
 	k.names = names.New(k.plan.hosts, k.refusedName)
-	live := grants.NewLive(k.o.Grants.Grants, time.Now)
+	live := grants.NewLive(k.grants.Grants, time.Now)
 	k.pipe, err = pipeline.New(pipeline.Config{
 		Task: t.ID, Agent: t.Agent, Identity: k.link, Decider: live, Asker: asker{k.link, live}, Recorder: k.link, Minter: &minter{Minter: k.link, link: k.link, audience: k.plan.tokens},
 		Freeze: func(err error) { k.stop(&Ended{By: "the pipeline", Why: err.Error()}) },
@@ -296,11 +331,11 @@ func (k *keeper) makeGate(roots func() (*x509.CertPool, error)) (err error) {
 		marks = append(marks, web.Placeholder{Value: v, Service: service})
 	}
 	k.gate, err = web.New(web.Config{
-		Task: t, Do: k.pipe, Routes: k.plan.routes, Classifier: newClassifier(k.o.Grants.Grants), Names: k.names, Resolve: resolve,
+		Task: t, Do: k.pipe, Routes: k.plan.routes, Classifier: newClassifier(k.grants.Grants), Names: k.names, Resolve: resolve,
 		Foresee: func(a *ambit.Action) ambit.Verdict {
-			return k.o.Grants.DecideWith(a, grants.Facts{Now: time.Now(), Assume: true}).Verdict
+			return k.grants.DecideWith(a, grants.Facts{Now: time.Now(), Assume: true}).Verdict
 		},
-		Placeholders: marks, Alert: k.alert, Authority: k.ca, Roots: roots,
+		Placeholders: marks, Alert: k.alert, Authority: k.ca, Roots: k.roots,
 	})
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 // The calls a gatekeeper makes.
 const (
+	MethodReserve = "reserve"
 	MethodEnrol   = "enrol"
 	MethodAttach  = "attach"
 	MethodProve   = "prove"
@@ -27,6 +28,12 @@ const (
 // somebody's word, and everything of it must be cut now.
 const MethodRevoke = "revoke"
 
+// Reserved is the id of the task that the connection will enrol, if it does: its
+// folder can be made meanwhile.
+type Reserved struct {
+	Task ambit.TaskID `json:"task"`
+}
+
 // Enrol asks for a task of its own.
 type Enrol struct {
 	Build      string            `json:"build"` // which build speaks: an old daemon is noticed
@@ -38,11 +45,12 @@ type Enrol struct {
 	TTL        time.Duration     `json:"ttl"`
 	Command    []string          `json:"command"`
 	Workspace  string            `json:"workspace"`
-	Grants     []byte            `json:"grants"`   // the file, as it was read
-	Digest     ambit.Digest      `json:"digest"`   // of its canonical form
-	CSR        []byte            `json:"csr"`      // PKCS #10, DER; the key stays with the gatekeeper
-	Secrets    map[string]Secret `json:"secrets"`  // by service
-	Writable   []string          `json:"writable"` // where the agent can write: no credential is read from there
+	Grants     []byte            `json:"grants"`    // the file, as it was read
+	Digest     ambit.Digest      `json:"digest"`    // of its canonical form
+	CSR        []byte            `json:"csr"`       // PKCS #10, DER; the key stays with the gatekeeper
+	Secrets    map[string]Secret `json:"secrets"`   // by service
+	Writable   []string          `json:"writable"`  // where the agent can write: no credential is read from there
+	Audiences  []string          `json:"audiences"` // all for which the task may have JWT-SVIDs
 }
 
 // Secret is where a service's credential comes from: a value that the person's

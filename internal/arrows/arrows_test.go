@@ -103,7 +103,7 @@ var libraries = []struct {
 	{"unsafe", []string{"sandbox"}, "memory tricks stay behind the walls' door"},
 	{"syscall", []string{"sandbox", "audit", "daemon", "config", "broker", "cmd", "internal"}, "raw system calls stay in the sandbox; the others lock, sync, ask who owns, name signals and end process groups"},
 	{"golang.org/x/sys", []string{"sandbox", "audit", "daemon", "identity", "broker"}, "raw system calls stay in the sandbox; the others lock and sync"},
-	{"modernc.org/sqlite", []string{"store"}, "a database driver outside the store would be a second truth"},
+	{"github.com/ncruces/go-sqlite3", []string{"store"}, "a database driver outside the store would be a second truth"},
 	{"database/sql", []string{"store"}, "a database driver outside the store would be a second truth"},
 	{"os/exec", []string{"sandbox", "broker", "daemon", "cmd", "internal", "gate/web"}, "who starts programs is a short list"},
 }

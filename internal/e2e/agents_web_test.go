@@ -117,7 +117,6 @@ func (s *session) fetched(t *testing.T, r ambittest.Result, other *ambittest.Ser
 		t.Errorf("the page that nobody gave is in the log as %+v", got)
 	}
 	s.needless(t)
-	t.Logf("took %v", r.Took)
 	if t.Failed() {
 		t.Log(r)
 	}

@@ -49,6 +49,7 @@ func TestRefusesToStart(t *testing.T) {
 			"write without why":   {head + "write:\n  - files: [\".\"]\n", "because"},
 			"credential is unset": {head + "services:\n  s: {kind: http, host: a.example.org, credential: {env: NOT_SET}}\nread:\n  - s: /**\n", "NOT_SET"},
 			"ca is missing":       {head + "services:\n  s: {kind: http, host: a.example.org, address: \"127.0.0.1:1\", ca: no-such.pem}\nread:\n  - s: /**\n", "no-such.pem"},
+			"error of lint":       {head + "write:\n  - files: [.git/hooks]\n    because: hooks\n", "E runs-outside"},
 			"failed expectation":  {head + files + "expect:\n  - deny: files write README.md\n", "expect"},
 		} {
 			t.Run(name, func(t *testing.T) {

@@ -27,6 +27,7 @@ write:
   - github: acme/web
     operations: [git.push]
     because: the fix is delivered on a branch
+    lint-accept: {way-out: it goes back to where it was read from}
 `)
 		h.File(t, "work.sh", `
 set -e

@@ -73,6 +73,7 @@ type Task struct {
 	Exit       int          // 0 to 255, or NoExit
 	Grants     ambit.Digest // of the grants file's canonical form
 	Key        ambit.Digest // SHA-256 of the task's public key (PKIX, DER)
+	Audiences  []string     // for which it may have JWT-SVIDs
 }
 
 // TaskEnd is what changes when a task stops being live.

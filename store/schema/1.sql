@@ -28,7 +28,8 @@ CREATE TABLE tasks (
   end_why      TEXT NOT NULL DEFAULT '',
   exit_status  INTEGER NOT NULL DEFAULT -1,
   grants       BLOB NOT NULL CHECK (length(grants) = 32),
-  key          BLOB NOT NULL CHECK (length(key) = 32)
+  key          BLOB NOT NULL CHECK (length(key) = 32),
+  audiences    TEXT NOT NULL
 ) STRICT;
 CREATE INDEX tasks_by_state ON tasks (state, started);
 CREATE INDEX tasks_by_agent ON tasks (agent, started);
