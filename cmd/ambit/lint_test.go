@@ -19,7 +19,7 @@ func command(t *testing.T, args ...string) (out string, code int) {
 	t.Setenv("HOME", filepath.Join(t.TempDir(), "home"))
 	t.Setenv("AMBIT_HOME", filepath.Join(t.TempDir(), "state"))
 	var b bytes.Buffer
-	c := root()
+	c := root("")
 	c.SetOut(&b)
 	c.SetErr(&b)
 	c.SetArgs(args)

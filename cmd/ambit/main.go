@@ -12,7 +12,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
-	err := root().ExecuteContext(ctx)
+	word := ""
+	if len(os.Args) > 1 {
+		word = os.Args[1]
+	}
+	err := root(word).ExecuteContext(ctx)
 	stop()
 	if err != nil {
 		code := exitCode(err)

@@ -66,7 +66,7 @@ func TestMistakesSayTheNextStep(t *testing.T) {
 
 // TestEveryCommandTeaches: each command has help with an exit status of 0.
 func TestEveryCommandTeaches(t *testing.T) {
-	for _, c := range root().Commands() {
+	for _, c := range root("").Commands() {
 		if c.Hidden || c.Name() == "help" {
 			continue
 		}

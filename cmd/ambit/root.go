@@ -49,7 +49,22 @@ func usage(err error) error {
 	return status{exitUsage, err.Error()}
 }
 
-func root() *cobra.Command {
+// commands are made when they are needed: to make them all takes longer than
+// many of them run.
+var commands = [...]struct {
+	name, group string
+	make        func() *cobra.Command
+}{
+	{"run", "run", runCmd}, {"doctor", "run", doctorCmd}, {"whoami", "run", whoamiCmd}, {"daemon", "run", daemonCmd},
+	{"init", "grants", initCmd}, {"explain", "grants", explainCmd}, {"lint", "grants", lintCmd}, {"contain", "grants", containCmd},
+	{"tasks", "people", tasksCmd}, {"revoke", "people", revokeCmd}, {"approvals", "people", approvalsCmd}, {"watch", "people", watchCmd},
+	{"show", "people", showCmd}, {"approve", "people", approveCmd}, {"deny", "people", denyCmd},
+	{"log", "evidence", logCmd}, {"verify", "evidence", verifyCmd}, {"version", "", versionCmd},
+}
+
+// root makes the command line that begins with a word: that command, or all of
+// them when there is none of that name.
+func root(word string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ambit",
 		Short: "Run an AI agent with exactly the access its task needs",
@@ -77,22 +92,25 @@ see their help.`,
 	})
 	c.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "grants", Title: "Grants:"},
 		&cobra.Group{ID: "people", Title: "People:"}, &cobra.Group{ID: "evidence", Title: "Evidence:"})
-	add(c, "run", runCmd(), doctorCmd(), whoamiCmd(), daemonCmd())
-	add(c, "grants", initCmd(), explainCmd(), lintCmd(), containCmd())
-	add(c, "people", tasksCmd(), revokeCmd(), approvalsCmd(), watchCmd(), showCmd(), approveCmd(), denyCmd())
-	add(c, "evidence", logCmd(), verifyCmd())
-	c.AddCommand(versionCmd())
+	for _, x := range commands {
+		if x.name == word {
+			c.CompletionOptions.DisableDefaultCmd = true
+			add(c, x.group, x.make())
+			return c
+		}
+	}
+	for _, x := range commands {
+		add(c, x.group, x.make())
+	}
 	return c
 }
 
-func add(parent *cobra.Command, group string, cs ...*cobra.Command) {
-	for _, c := range cs {
-		c.GroupID = group
-		if args := c.Args; args != nil && c.Name() != "run" {
-			c.Args = func(c *cobra.Command, a []string) error { return usage(args(c, a)) }
-		}
-		parent.AddCommand(c)
+func add(parent *cobra.Command, group string, c *cobra.Command) {
+	c.GroupID = group
+	if args := c.Args; args != nil && group != "" && c.Name() != "run" {
+		c.Args = func(c *cobra.Command, a []string) error { return usage(args(c, a)) }
 	}
+	parent.AddCommand(c)
 }
 
 // home finds Ambit's state.
