@@ -283,7 +283,7 @@ func (l *Log) resume(c *checker, w walked, f *Fault) error {
 	if seq == 0 {
 		l.w.seq, l.w.cap = 1, int64(l.opts.Segment)
 		var err error
-		l.w.file, err = allocateSegment(l.opts, l.dir, 1)
+		l.w.file, err = prepareSegment(l.opts, l.dir, 1)
 		l.durable, err = l.fresh(err)
 		return err
 	}

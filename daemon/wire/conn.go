@@ -101,7 +101,7 @@ func (w *Conn) SendFunc(method string, in any, done func(error)) error {
 }
 
 func (w *Conn) send(method string, in any, got func(frame)) (uint64, error) {
-	body, err := json.Marshal(in)
+	body, err := marshal(in)
 	if err != nil {
 		return 0, fmt.Errorf("cannot call the daemon's %s: %w", method, err)
 	}
@@ -289,7 +289,7 @@ func (w *Conn) answers() {
 func (w *Conn) reply(id uint64, v any, err error) {
 	f := frame{ID: id, Answer: true}
 	if err == nil && v != nil {
-		f.Body, err = json.Marshal(v)
+		f.Body, err = marshal(v)
 	}
 	if err != nil {
 		f.Body, f.Error = nil, asError(err)

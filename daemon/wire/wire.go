@@ -63,7 +63,7 @@ func readFrame(r io.Reader, head *[4]byte) (frame, error) {
 }
 
 func appendFrame(dst []byte, f frame) ([]byte, error) {
-	b, err := json.Marshal(f)
+	b, err := marshal(f)
 	if err != nil {
 		return dst, err
 	}
@@ -72,6 +72,19 @@ func appendFrame(dst []byte, f frame) ([]byte, error) {
 	}
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(b)))
 	return append(dst, b...), nil
+}
+
+// marshal writes v as JSON and leaves the bytes of a raw message as they are.
+// json.Marshal writes &, <, > and two line ends in it anew, as \u0026 and so
+// on: an action's canonical form, which a digest is over, would be another.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // Strict reads one JSON value into v and refuses unknown fields and trailing

@@ -59,6 +59,16 @@ func TestCallsAndErrors(t *testing.T) {
 	}
 }
 
+// A digest is over an action's bytes, so that they arrive as they were sent.
+func TestRawBytesStay(t *testing.T) {
+	c, _ := pair(t, echo(nil))
+	in := Intent{Action: json.RawMessage("{\"url\":\"https://h.test/a?x=1&y=<2>#\u2028\u2029\"}"), Why: "a & b"}
+	var out Intent
+	if err := c.Call(t.Context(), "echo", in, &out); err != nil || !bytes.Equal(out.Action, in.Action) || out.Why != in.Why {
+		t.Fatalf("sent %s, got %s, %v", in.Action, out.Action, err)
+	}
+}
+
 func TestUnknownMethodEndsTheConnection(t *testing.T) {
 	c, s := pair(t, echo(nil))
 	if err := c.Call(t.Context(), "nonsense", 1, nil); !errors.Is(err, ErrClosed) {
