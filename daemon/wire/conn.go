@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,7 +100,8 @@ func (w *Conn) SendFunc(method string, in any, done func(error)) error {
 }
 
 func (w *Conn) send(method string, in any, got func(frame)) (uint64, error) {
-	body, err := marshal(in)
+	body, behind, err := message(in)
+	defer wipe(behind)
 	if err != nil {
 		return 0, fmt.Errorf("cannot call the daemon's %s: %w", method, err)
 	}
@@ -113,7 +113,7 @@ func (w *Conn) send(method string, in any, got func(frame)) (uint64, error) {
 	w.next++
 	id := w.next
 	w.waiting[id] = got
-	if err := w.queue(frame{ID: id, Call: method, Body: body}); err != nil {
+	if err := w.queue(frame{ID: id, Call: method, Body: body, behind: behind}); err != nil {
 		delete(w.waiting, id)
 		return 0, err
 	}
@@ -181,6 +181,7 @@ func (w *Conn) flush() {
 		w.out = w.spare[:0]
 		w.mu.Unlock()
 		_, err := w.c.Write(b)
+		clear(b) // there may be a credential in it
 		w.mu.Lock()
 		if w.spare = b; cap(b) > MaxFrame {
 			w.spare = nil
@@ -216,6 +217,7 @@ func (w *Conn) end(err error) {
 		return
 	}
 	w.err = err
+	clear(w.out)
 	close(w.done)
 	w.c.Close()
 }
@@ -223,8 +225,8 @@ func (w *Conn) end(err error) {
 func (w *Conn) read() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	r := bufio.NewReaderSize(w.c, 32<<10)
-	var head [4]byte
+	r := &reader{from: w.c, buf: make([]byte, 32<<10)}
+	var head [headSize]byte
 	for {
 		f, err := readFrame(r, &head)
 		if err == nil {
@@ -289,10 +291,11 @@ func (w *Conn) answers() {
 func (w *Conn) reply(id uint64, v any, err error) {
 	f := frame{ID: id, Answer: true}
 	if err == nil && v != nil {
-		f.Body, err = marshal(v)
+		f.Body, f.behind, err = message(v)
 	}
+	defer wipe(f.behind)
 	if err != nil {
-		f.Body, f.Error = nil, asError(err)
+		f.Body, f.behind, f.Error = nil, nil, asError(err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

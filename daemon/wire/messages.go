@@ -57,7 +57,7 @@ type Enrol struct {
 // environment or command gave, or a file that the daemon reads.
 type Secret struct {
 	Kind  string `json:"kind"` // of the service, which shapes the placeholder
-	Value []byte `json:"value,omitempty"`
+	Value []byte `json:"-"`    // behind the JSON
 	File  string `json:"file,omitempty"`
 }
 
@@ -130,7 +130,7 @@ type Lease struct {
 // Leased is the credential.
 type Leased struct {
 	ID      string    `json:"id"`
-	Secret  []byte    `json:"secret"`
+	Secret  []byte    `json:"-"` // behind the JSON
 	Expires time.Time `json:"expires"`
 }
 

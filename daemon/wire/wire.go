@@ -1,8 +1,9 @@
 // Package wire is how gatekeepers and the daemon talk: strict, bounded frames
 // of JSON over a Unix socket.
 //
-// A frame is a big-endian uint32 length and that many bytes of one JSON
-// object, at most [MaxFrame]. Both sides call; answers carry the call's number.
+// A frame is a big-endian uint32 length and that many bytes, at most [MaxFrame]:
+// one JSON object, and behind it the credentials of its message, if there are
+// any. Both sides call; answers carry the call's number.
 // Unknown fields, trailing bytes and frames over the bound end the connection.
 package wire
 
@@ -17,6 +18,8 @@ import (
 
 // MaxFrame bounds one frame, in bytes.
 const MaxFrame = 1 << 20
+
+const headSize = 4 // bytes of a length
 
 // Error is what the other side answered instead of a result.
 type Error struct {
@@ -38,9 +41,11 @@ type frame struct {
 	Answer bool            `json:"answer,omitempty"`
 	Body   json.RawMessage `json:"body,omitempty"`
 	Error  *Error          `json:"error,omitempty"`
+
+	behind [][]byte // credentials to send
 }
 
-func readFrame(r io.Reader, head *[4]byte) (frame, error) {
+func readFrame(r io.Reader, head *[headSize]byte) (frame, error) {
 	var f frame
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return f, err
@@ -53,11 +58,16 @@ func readFrame(r io.Reader, head *[4]byte) (frame, error) {
 	if _, err := io.ReadFull(r, b); err != nil {
 		return f, fmt.Errorf("cannot read frame: %w", err)
 	}
-	if err := Strict(b, &f); err != nil {
+	text, behind := split(b)
+	defer clear(behind)
+	if err := Strict(text, &f); err != nil {
 		return f, fmt.Errorf("cannot read frame: %w", err)
 	}
 	if (f.Call == "") == !f.Answer {
 		return f, errors.New("cannot read frame: it is neither a call nor an answer")
+	}
+	if len(behind) > 0 {
+		f.Body = append(append(roomFor(f.Body, 1+len(behind)), 0), behind...)
 	}
 	return f, nil
 }
@@ -67,11 +77,12 @@ func appendFrame(dst []byte, f frame) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if len(b) > MaxFrame {
-		return dst, fmt.Errorf("cannot send frame: %d bytes, at most %d", len(b), MaxFrame)
+	size := len(b) + behindSize(f.behind)
+	if size > MaxFrame {
+		return dst, fmt.Errorf("cannot send frame: %d bytes, at most %d", size, MaxFrame)
 	}
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(b)))
-	return append(dst, b...), nil
+	dst = binary.BigEndian.AppendUint32(roomFor(dst, headSize+size), uint32(size))
+	return appendBehind(append(dst, b...), f.behind), nil
 }
 
 // marshal writes v as JSON and leaves the bytes of a raw message as they are.
@@ -88,8 +99,10 @@ func marshal(v any) ([]byte, error) {
 }
 
 // Strict reads one JSON value into v and refuses unknown fields and trailing
-// bytes.
+// bytes. Credentials behind the value become v's own, and are wiped in b.
 func Strict(b []byte, v any) error {
+	b, behind := split(b)
+	defer clear(behind)
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
@@ -98,5 +111,5 @@ func Strict(b []byte, v any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("there are bytes after the JSON value")
 	}
-	return nil
+	return takeBehind(v, behind)
 }

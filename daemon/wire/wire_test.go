@@ -172,6 +172,8 @@ func FuzzReadFrame(f *testing.F) {
 	ok, _ := appendFrame(nil, frame{ID: 1, Call: "echo", Body: json.RawMessage(`{"a":1}`)})
 	f.Add(ok)
 	f.Add([]byte{0, 0, 0, 2, '{', '}'})
+	lease, _ := appendFrame(nil, frame{ID: 2, Answer: true, Body: json.RawMessage(`{"id":"x"}`), behind: [][]byte{[]byte("secret"), nil}})
+	f.Add(lease)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var head [4]byte
 		r := bytes.NewReader(b)
@@ -180,6 +182,7 @@ func FuzzReadFrame(f *testing.F) {
 			if err != nil {
 				return
 			}
+			fr.Body, _ = split(fr.Body)
 			again, err := appendFrame(nil, fr)
 			if err != nil {
 				t.Fatal(err)
