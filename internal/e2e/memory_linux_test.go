@@ -59,7 +59,6 @@ func plant(t *testing.T, h *ambittest.Home) *planted {
 	for name := range p.api {
 		p.grants += "  - by-" + name + ": [/items/one, /reflect, /slow]\n"
 	}
-	p.grants += "write:\n  - files: [\".\"]\n    because: the work is done here\n"
 	h.Own(t)
 	h.Grants(t, p.grants)
 	return p

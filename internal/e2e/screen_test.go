@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func newDesk(t *testing.T, h *ambittest.Home, env ...string) *desk {
 
 func (d *desk) command(args ...string) *exec.Cmd {
 	c := d.h.Command("tmux", append([]string{"-S", d.socket}, args...)...)
-	c.Env = append(withAgents(c, d.env...), "TERM=xterm-256color", "SHELL=/bin/sh")
+	c.Env = append(withAgents(c, d.env...), "TERM=xterm-256color", "SHELL=/bin/sh", "AMBIT_TEST_BINARY="+os.Getenv("AMBIT_TEST_BINARY"))
 	return c
 }
 
@@ -86,36 +87,139 @@ func (d *desk) shows(t *testing.T, texts ...string) string {
 	})
 }
 
-func TestExplore(t *testing.T) {
-	h := ambittest.NewHome(t, ambittest.Ordinary)
-	s := &session{h: h, key: ambittest.NewCanary("k"), docs: ambittest.NewDocs(t, ambittest.NewCA(t), "docs.example.org")}
-	which := os.Getenv("WHICH")
-	d := newDesk(t, h, "ANTHROPIC_API_KEY="+s.key.Value, "OPENAI_API_KEY="+s.key.Value)
-	if which == "claude" {
-		s.model = ambittest.NewAnthropic(t, ambittest.NewCA(t), nil, "api.anthropic.com")
-	} else {
-		s.model = ambittest.NewOpenAI(t, ambittest.NewCA(t), nil, "api.openai.com")
+// long is what is typed: too long for a line of 120 columns, and not of 160.
+const long = "these words are typed only to see where the line is broken and they fill more than a narrow screen has room for in one of its own lines"
+
+// inOneLine says whether the typed text stands on the screen unbroken.
+func inOneLine(s string) bool { return strings.Contains(s, long) }
+
+// program is how a person uses an agent program on the screen.
+type program struct {
+	name   string
+	args   []string
+	model  func(t testing.TB, ca *ambittest.CA, steps []ambittest.Step, names ...string) *ambittest.Model
+	host   string
+	key    string   // the variable of its credential
+	setUp  string   // what was done once before, in the agent's own home
+	first  []prompt // what it asks when it sees a folder for the first time
+	prompt string   // what shows that it takes input
+	quit   []prompt
+}
+
+// prompt is a text to wait for, and the keys that answer it.
+type prompt struct {
+	text string
+	keys []string
+}
+
+func (d *desk) answer(t *testing.T, ps []prompt) {
+	t.Helper()
+	for _, p := range ps {
+		d.shows(t, p.text)
+		d.keys(t, p.keys...)
 	}
-	s.grants(t, which)
-	if which == "claude" {
-		c := h.Ambit("run", "--", "sh", "-c", `echo '{"hasCompletedOnboarding": true}' >~/.claude.json`)
-		c.Env = append(c.Env, "ANTHROPIC_API_KEY="+s.key.Value)
-		want(t, ambittest.Finish(t, c), 0)
+}
+
+var ended = regexp.MustCompile(`status-[0-9]`)
+
+// use drives a program from the shell to the shell: it asks, takes input, has
+// an answer from its model, and follows the size of the terminal. Ctrl-C is
+// its own. Afterwards the terminal is as it was.
+func (p *program) use(t *testing.T, uid int) {
+	h := ambittest.NewHome(t, uid)
+	s := &session{h: h, model: p.model(t, ambittest.NewCA(t), nil, p.host), key: ambittest.NewCanary("model key"),
+		docs: ambittest.NewDocs(t, ambittest.NewCA(t), "docs.example.org")}
+	s.grants(t, p.name)
+	want(t, s.run(t, p.key, "sh", "-c", p.setUp), 0)
+	d := newDesk(t, h, p.key+"="+s.key.Value)
+	d.types(t, "stty -g >before; $AMBIT_TEST_BINARY run -- "+strings.Join(append([]string{p.name}, p.args...), " ")+"; echo status-$?; stty -g >after")
+	d.answer(t, p.first)
+	d.shows(t, p.prompt)
+	d.tmux(t, "send-keys", "-l", long)
+	d.until(t, "what was typed, in two lines", func(s string) bool {
+		return strings.Contains(s, long[:30]) && strings.Contains(s, long[len(long)-10:]) && !inOneLine(s)
+	})
+	d.tmux(t, "resize-window", "-x", "160", "-y", "50")
+	d.until(t, "what was typed, in one line", inOneLine)
+	d.keys(t, "C-c")
+	d.until(t, "that Ctrl-C took back what was typed", func(s string) bool { return !strings.Contains(s, long[:30]) })
+	d.tmux(t, "send-keys", "-l", "go on")
+	d.shows(t, "go on")
+	time.Sleep(300 * time.Millisecond) // Enter right after other keys is taken for a pasted line
+	d.keys(t, "Enter")
+	d.shows(t, "All steps are done.")
+	if len(family(h, d.shell(t))) < 4 {
+		t.Error("the run has ended before it was told to")
 	}
-	d.types(t, os.Getenv("AMBIT_TEST_BINARY")+" run -- "+which)
-	for _, k := range strings.Split(os.Getenv("KEYS"), ",") {
-		time.Sleep(4 * time.Second)
-		fmt.Println("=================== ", k)
-		fmt.Println(d.screen(t))
-		if k != "" {
-			if x, ok := strings.CutPrefix(k, "text:"); ok {
-				d.tmux(t, "send-keys", "-l", x)
-			} else {
-				d.keys(t, k)
-			}
-		}
+	d.answer(t, p.quit)
+	if end := d.until(t, "the end", ended.MatchString); !strings.Contains(end, "status-0") {
+		t.Errorf("another exit status than 0:\n%s", end)
 	}
-	fmt.Println(h.Do(t, "log").Stdout)
-	for _, r := range s.model.Seen() { fmt.Println(r.Method, r.Host, r.URL, string(r.Body[:min(len(r.Body), 300)])) }
-	fmt.Println(d.tmux(t, "display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{keypad_flag} #{keypad_cursor_flag}"))
+	d.sane(t)
+	if strings.Contains(d.tmux(t, "capture-pane", "-p", "-S", "-"), s.key.Value) {
+		t.Error("the credential was shown")
+	}
+	s.keyArrived(t, map[string]string{"claude": "/v1/messages", "codex": "/v1/responses"}[p.name], map[string]string{"claude": "X-Api-Key", "codex": "Authorization"}[p.name],
+		map[string]string{"claude": "", "codex": "Bearer "}[p.name]+s.key.Value)
+	verified(t, h, s.key)
+}
+
+// shell is the shell's process.
+func (d *desk) shell(t *testing.T) (pid int) {
+	t.Helper()
+	if _, err := fmt.Sscan(d.tmux(t, "display-message", "-p", "#{pane_pid}"), &pid); err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// sane sees that the terminal is as before the run: its settings, its modes,
+// and that the shell shows what is typed.
+func (d *desk) sane(t *testing.T) {
+	t.Helper()
+	d.types(t, "clear; echo sane-$((1))")
+	d.shows(t, "sane-1")
+	if before, after := d.h.Read(t, "before"), d.h.Read(t, "after"); before == "" || before != after {
+		t.Errorf("the terminal was set as %q and is as %q", before, after)
+	}
+	const modes = "alternate #{alternate_on}, cursor #{cursor_flag}, mouse #{mouse_any_flag}, keypad #{keypad_flag}#{keypad_cursor_flag}, insert #{insert_flag}, wrap #{wrap_flag}"
+	if got := strings.TrimSpace(d.tmux(t, "display-message", "-p", modes)); got != "alternate 0, cursor 1, mouse 0, keypad 00, insert 0, wrap 1" {
+		t.Errorf("the terminal's modes are %s", got)
+	}
+}
+
+// TestClaudeScreen uses Claude Code on its own screen.
+func TestClaudeScreen(t *testing.T) {
+	slow(t)
+	ambittest.Agent(t, "claude")
+	p := &program{
+		name: "claude", model: ambittest.NewAnthropic, host: "api.anthropic.com", key: "ANTHROPIC_API_KEY",
+		// At its very first start it asks hosts of its maker whether they are there.
+		setUp: `echo '{"hasCompletedOnboarding": true}' >~/.claude.json`,
+		first: []prompt{
+			{"Yes, I trust this folder", []string{"Enter"}},
+			{"Do you want to use this API key?", []string{"Up"}},
+			{"❯ 1. Yes", []string{"Enter"}},
+		},
+		prompt: "? for shortcuts",
+		quit:   []prompt{{"? for shortcuts", []string{"C-c"}}, {"Press Ctrl-C again to exit", []string{"C-c"}}},
+	}
+	p.use(t, ambittest.Users()[len(ambittest.Users())-1])
+}
+
+// TestCodexScreen uses Codex on its own screen.
+func TestCodexScreen(t *testing.T) {
+	slow(t)
+	ambittest.Agent(t, "codex")
+	// It survives that other hosts than the model's are refused, but waits for them.
+	quiet := []string{"--no-daemon", "--disable", "plugins", "--disable", "apps", "--disable", "remote_plugin",
+		"--disable", "api_key_model_discovery", "-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false"}
+	p := &program{
+		name: "codex", args: quiet, model: ambittest.NewOpenAI, host: "api.openai.com", key: "OPENAI_API_KEY",
+		setUp:  "printenv OPENAI_API_KEY | codex login --with-api-key",
+		first:  []prompt{{"Trust and continue", []string{"Enter"}}},
+		prompt: "Ask Codex to do anything",
+		quit:   []prompt{{"Worked for", []string{"C-c"}}}, // before that, Ctrl-C would only end the turn
+	}
+	p.use(t, ambittest.Users()[len(ambittest.Users())-1])
 }
