@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ambit/audit"
+	"ambit/internal/ambittest"
+)
+
+// TestNoRoomForTheNextSegment lets a task fill the log until its next segment
+// cannot be made, though there is room left for smaller things. What cannot be
+// recorded is not performed, the task ends and says why, what was recorded
+// verifies, and with room again a new task runs.
+func TestNoRoomForTheNextSegment(t *testing.T) {
+	slow(t)
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a small file system")
+	}
+	api, grants := shop(t)
+	h := ambittest.NewHome(t, ambittest.Ordinary)
+	h.Grants(t, grants)
+	small(t, h)
+	urls := strings.Repeat(fmt.Sprintf("url = \"https://api.example.org/items/one?q=%s\"\n", strings.Repeat("long", 1500)), 200)
+	h.File(t, "urls", urls)
+	c := h.Ambit("run", "--", "sh", "-c", `
+echo up
+while [ ! -e go ]; do sleep 0.02; done
+for i in $(seq 100); do curl -sS -K urls -w ' %{http_code}\n'; done`)
+	c.Env = append(c.Env, "SHOP_TOKEN="+api.Token.Value)
+	run := start(t, c)
+	run.says(t, "up")
+	ballast := filepath.Join(h.State, "ballast")
+	leave(t, ballast, audit.DefaultSegment/2)
+	h.File(t, "go", "")
+	pids := family(h, run.Process.Pid)
+	r := run.wait(t)
+	dead(t, 2*time.Second, pids)
+	t.Logf("%d requests were performed in %v", len(api.Seen()), r.Took.Round(time.Millisecond))
+	want(t, r, 124)
+	has(t, "what is said", r.Stderr, h.State+"/log", "no space left")
+	for l := range strings.Lines(r.Stdout) {
+		if code := l[max(0, len(l)-4):]; strings.HasSuffix(l, " 403\n") && !strings.Contains(l, "cannot record") {
+			t.Errorf("refused without the reason: %s %s", code, l)
+		}
+	}
+	want(t, h.Do(t, "verify"), 0)
+	h.File(t, "plain.yaml", head+files)
+	refused := h.Do(t, "run", "--grants", "plain.yaml", "--", "touch", "ran")
+	want(t, refused, 125)
+	has(t, "the refusal", refused.Stderr, "cannot record", "no space left")
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	// A log that failed is trusted again only when it has been opened anew.
+	want(t, h.Do(t, "daemon", "stop"), 0)
+	want(t, h.Do(t, "run", "--grants", "plain.yaml", "--", "touch", "again"), 0)
+	if _, err := os.Stat(filepath.Join(h.Workspace, "ran")); err == nil {
+		t.Error("what could not be recorded ran")
+	}
+	performed := 0
+	for _, e := range logged(t, h, "http.get") {
+		if e.Outcome == "performed" || e.Outcome == "open" {
+			performed++
+		}
+	}
+	if n := len(api.Seen()); n != performed || n < 1000 {
+		t.Errorf("the service saw %d requests, the log has %d", n, performed)
+	}
+	verified(t, h, api.Token)
+}
+
+// leave fills a file system but for some bytes.
+func leave(t *testing.T, name string, free int64) {
+	t.Helper()
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(name), &s); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n := int64(s.Bavail)*s.Bsize - free; n > 0 {
+		if err := syscall.Fallocate(int(f.Fd()), 0, 0, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
