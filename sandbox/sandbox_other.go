@@ -69,6 +69,9 @@ func (*Sandbox) Kill() error { return errSystem }
 // Confine refuses: this system has no walls.
 func Confine(ConfineSpec) (Report, error) { return Report{}, errSystem }
 
+// CoarseTimers does nothing.
+func CoarseTimers() {}
+
 // Clean removes a task's scratch directory.
 func Clean(scratch string) error { return os.RemoveAll(scratch) }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ambit/daemon"
+	"ambit/sandbox"
 )
 
 func daemonCmd() *cobra.Command {
@@ -26,6 +27,7 @@ func daemonCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			sandbox.CoarseTimers()
 			err = daemon.Run(c.Context(), h, build())
 			if errors.Is(err, daemon.ErrSecond) {
 				return status{daemon.ExitSecond, "cannot start the daemon: another one is live in " + h.Dir}

@@ -77,6 +77,7 @@ func (e *Ended) Error() string { return "the task was ended by " + e.By + ": " +
 // Run runs one task to its end and returns how its command ended. An error
 // says that the task did not start, or was ended.
 func Run(ctx context.Context, o Options) (sandbox.Status, error) {
+	sandbox.CoarseTimers()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	k := &keeper{o: o, stop: stop}

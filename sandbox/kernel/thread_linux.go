@@ -11,6 +11,7 @@ const (
 	prSetDumpable   = 4
 	prCapbsetDrop   = 24
 	prSetSecurebits = 28
+	prSetTimerSlack = 29
 	prNoNewPrivs    = 38
 	prCapAmbient    = 47
 	capAmbientClear = 4
@@ -39,6 +40,10 @@ func Prctl(op int, a ...uintptr) error {
 
 // NoNewPrivs makes the thread and its children unable to gain privileges by exec.
 func NoNewPrivs() error { return Prctl(prNoNewPrivs, 1) }
+
+// UsualTimers gives the thread, and what it starts, the timer slack that Linux
+// gives a program which nobody changed (50 µs).
+func UsualTimers() error { return Prctl(prSetTimerSlack, 50_000) }
 
 // Undumpable hides the process's memory and /proc entries from its own user
 // and forbids core dumps.

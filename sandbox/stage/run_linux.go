@@ -87,6 +87,9 @@ func (r *runner) agentThread(ruleset int) {
 }
 
 func (r *runner) wall(ruleset int) error {
+	if err := kernel.UsualTimers(); err != nil {
+		return failed("give the agent the usual timers", err)
+	}
 	if err := kernel.DropAllCaps(); err != nil {
 		return failed("drop the agent's capabilities", err)
 	}
