@@ -81,9 +81,9 @@ type Route struct {
 	HasCredential bool // the service has a credential: inject it, remove the agent's own
 
 	EncodedSlash bool // %2f in a path separates segments instead of being refused
-	// Conversation says that bodies carry what the agent has seen, as those to a
-	// model do: a placeholder in one is blanked. Refusing it would end every
-	// conversation in which an agent has looked at its environment.
+	// Conversation says that bodies and WebSocket messages carry what the agent has
+	// seen, as those to a model do: a placeholder in one is blanked. Refusing it
+	// would end every conversation in which an agent has looked at its environment.
 	Conversation bool
 	// Ask says that a line of the service may ask a person. It is used only
 	// when Config.Foresee is nil.

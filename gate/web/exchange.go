@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"ambit"
@@ -21,15 +20,15 @@ type exchange struct {
 	r    *route
 	acts []ambit.Action
 
-	prefix   []byte      // of the body, read already
-	whole    bool        // prefix is the whole body
-	digest   bool        // the body was read because what it says matters
-	bound    bool        // the actions' arguments hold the body's digest
-	asked    bool        // a person was asked
-	charged  int64       // bytes taken from the gate's budget
-	started  bool        // the response's head was written
-	upgraded bool        // the connection is no longer HTTP
-	blanked  atomic.Bool // a placeholder was taken out of the body
+	prefix   []byte // of the body, read already
+	whole    bool   // prefix is the whole body
+	digest   bool   // the body was read because what it says matters
+	bound    bool   // the actions' arguments hold the body's digest
+	asked    bool   // a person was asked
+	charged  int64  // bytes taken from the gate's budget
+	started  bool   // the response's head was written
+	upgraded bool   // the connection is no longer HTTP
+	blanked  bool   // a placeholder was taken out of prefix
 
 	record  ambit.RecordID // of the intent
 	outcome ambit.Outcome
@@ -75,7 +74,7 @@ func (x *exchange) prepare(ctx context.Context) *refusal {
 		}
 	}
 	if x.r.Conversation && x.g.placeholders.scrub(x.prefix) {
-		x.blanked.Store(true)
+		x.blanked = true
 	}
 	if bad := x.g.checkPlaceholders(x.in, x.prefix); bad != nil {
 		return bad

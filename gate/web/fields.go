@@ -71,7 +71,7 @@ func twin(k string) bool {
 			}
 		}
 	}
-	return k == "Host" || k == "Cookie" || credentialFields[k]
+	return k == "Host" || k == "Cookie" || k == "Sec-Websocket-Extensions" || credentialFields[k]
 }
 
 // checkParams refuses a query that replaces the method.

@@ -22,6 +22,7 @@ type Gate struct {
 	routes       routes
 	placeholders *matcher
 	lowered      []string // the placeholders in lower case
+	blanked      sync.Map // services for which a blanked placeholder was told of
 	buffers      copyBuffers
 	serverTLS    *tls.Config
 	h2           *http.Server

@@ -155,6 +155,17 @@ func (a *alertList) clear() {
 	a.kinds = nil
 }
 
+func (a *alertList) count(kind string) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, k := range a.kinds {
+		if k == kind {
+			n++
+		}
+	}
+	return n
+}
+
 func (a *alertList) has(kind string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -25,15 +25,15 @@ func rawGet(t testing.TB, c io.ReadWriter, host string) string {
 	return string(b[9:12])
 }
 
-// frames is an agent that writes its own HTTP/2.
-type frames struct {
+// framesOf2 is an agent that writes its own HTTP/2.
+type framesOf2 struct {
 	c   *tls.Conn
 	f   *http2.Framer
 	buf bytes.Buffer
 	enc *hpack.Encoder
 }
 
-func (h *house) frames(t *testing.T) *frames {
+func (h *house) framesOf2(t *testing.T) *framesOf2 {
 	t.Helper()
 	c, err := tls.Dial("tcp", h.listener.Addr().String(), &tls.Config{RootCAs: h.agentRoots(), ServerName: testHost, NextProtos: []string{"h2"}})
 	if err != nil {
@@ -42,7 +42,7 @@ func (h *house) frames(t *testing.T) *frames {
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(5 * time.Second))
 	io.WriteString(c, http2.ClientPreface)
-	f := &frames{c: c, f: http2.NewFramer(c, c)}
+	f := &framesOf2{c: c, f: http2.NewFramer(c, c)}
 	f.f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	f.enc = hpack.NewEncoder(&f.buf)
 	f.f.AllowIllegalWrites = true
@@ -51,7 +51,7 @@ func (h *house) frames(t *testing.T) *frames {
 }
 
 // send writes one request and returns its status, or "reset" or "closed".
-func (f *frames) send(id uint32, body string, fields ...string) string {
+func (f *framesOf2) send(id uint32, body string, fields ...string) string {
 	f.buf.Reset()
 	for i := 0; i < len(fields); i += 2 {
 		f.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
@@ -126,7 +126,7 @@ func TestHTTP2Tricks(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := h.frames(t).send(1, tt.body, tt.fields...)
+			got := h.framesOf2(t).send(1, tt.body, tt.fields...)
 			if got != "403" && got != "400" && got != "reset" && got != "closed" {
 				t.Errorf("answered %s", got)
 			}
@@ -137,10 +137,10 @@ func TestHTTP2Tricks(t *testing.T) {
 			}
 		})
 	}
-	if got := h.frames(t).send(1, "", ":method", "GET", ":scheme", "http", ":authority", a, ":path", "/s"); got != "200" || lastOf(h.log.intended()).Args["url"] != h.url("/s") {
+	if got := h.framesOf2(t).send(1, "", ":method", "GET", ":scheme", "http", ":authority", a, ":path", "/s"); got != "200" || lastOf(h.log.intended()).Args["url"] != h.url("/s") {
 		t.Errorf("another scheme got %s, and %v was decided on", got, h.log.intended())
 	}
-	f := h.frames(t)
+	f := h.framesOf2(t)
 	if got := f.send(1, "", base("te", "trailers")...); got != "200" {
 		t.Errorf("the plain twin got %s", got)
 	}
@@ -151,7 +151,7 @@ func TestHTTP2Tricks(t *testing.T) {
 
 func TestHTTP2RequestsAreDecidedOneByOne(t *testing.T) {
 	h := newHouse(t, nil)
-	f := h.frames(t)
+	f := h.framesOf2(t)
 	for i, path := range []string{"/a", "/b//c", "/c"} {
 		want := []string{"200", "403", "200"}[i]
 		got := f.send(uint32(2*i+1), "", ":method", "GET", ":scheme", "https", ":authority", h.authority(), ":path", path)

@@ -1,10 +1,13 @@
 package web
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/url"
 	"strings"
+
+	"ambit"
 )
 
 func (g *Gate) setPlaceholders(ps []Placeholder) {
@@ -23,6 +26,28 @@ var errPlaceholder = errors.New("cannot send body: it holds a placeholder")
 func leaked(where string) *refusal {
 	return &refusal{code: CodePlaceholder, why: "a placeholder for a credential stands in the " + where + ", where it does not belong",
 		alert: AlertPlaceholder, instead: "Send the placeholder to its own service only, where its credential goes."}
+}
+
+// onPlaceholder is the rule for a placeholder in what an action sends, be it a
+// body or the messages of a socket: it ends the stream, or is blanked and told of
+// where a conversation goes on.
+func (x *exchange) onPlaceholder(ctx context.Context, a ambit.Action) func(b []byte, at []span) error {
+	return func(b []byte, at []span) error {
+		if !x.r.Conversation {
+			return errPlaceholder
+		}
+		blank(b, at)
+		x.g.alertBlanked(ctx, a)
+		return nil
+	}
+}
+
+// alertBlanked tells once for each service that a placeholder was blanked: a
+// conversation with a model repeats what was said in every request.
+func (g *Gate) alertBlanked(ctx context.Context, a ambit.Action) {
+	if _, told := g.blanked.LoadOrStore(a.Service, true); !told {
+		g.c.Alert(ctx, AlertPlaceholder, a, "a placeholder in what was sent was blanked; this is told once for each service")
+	}
 }
 
 // checkPlaceholders looks for placeholders in what will be sent. Where the

@@ -21,7 +21,7 @@ func FuzzScrubber(f *testing.F) {
 		m := newMatcher(pat, pat[:len(pat)/2+1])
 		want := bytes.Clone(text)
 		m.scrub(want)
-		s := &scanner{src: &dribble{s: string(text), n: int(step)}, m: m, buf: make([]byte, 1024), found: func(b []byte, at []span) error { blank(b, at); return nil }}
+		s := newScanner(&dribble{s: string(text), n: int(step)}, m, make([]byte, 1024), func(b []byte, at []span) error { blank(b, at); return nil })
 		got, err := io.ReadAll(s)
 		if err != nil || len(got) != len(text) {
 			t.Fatalf("%d bytes became %d: %v", len(text), len(got), err)
@@ -49,7 +49,7 @@ func FuzzPlaceholder(f *testing.F) {
 		}
 		text := string(before) + string(forms[int(form)%len(forms)]) + string(after)
 		m := newMatcher(forms...)
-		s := &scanner{src: &dribble{s: text, n: int(step)}, m: m, buf: make([]byte, 2048), found: func([]byte, []span) error { return errPlaceholder }}
+		s := newScanner(&dribble{s: text, n: int(step)}, m, make([]byte, 2048), func([]byte, []span) error { return errPlaceholder })
 		got, err := io.ReadAll(s)
 		if err != errPlaceholder {
 			t.Fatalf("%q passed: %v", text, err)
@@ -92,7 +92,7 @@ func TestScannerDoesNotStall(t *testing.T) {
 	m := newMatcher(secretForms([]byte(testSecret))...)
 	for _, msg := range []string{"s", "s3", "ends with s3c", "%", "7", "cz"} {
 		r, w := io.Pipe()
-		s := &scanner{src: r, m: m, buf: make([]byte, copySize), found: func(b []byte, at []span) error { blank(b, at); return nil }}
+		s := newScanner(r, m, make([]byte, copySize), func(b []byte, at []span) error { blank(b, at); return nil })
 		go io.WriteString(w, msg)
 		got := make([]byte, len(msg))
 		if _, err := io.ReadFull(s, got); err != nil || string(got) != msg {

@@ -30,17 +30,15 @@ func (x *exchange) send(ctx context.Context, p pipeline.Permit) (ambit.Outcome, 
 	if err != nil {
 		return ambit.Refused, err.Error(), &refusal{code: pipeline.CodeNoCredential, why: "the credential of the service cannot be used"}
 	}
-	x.guardBody(req)
+	if x.blanked {
+		x.g.alertBlanked(ctx, p.Action())
+	}
+	x.guardBody(req, x.onPlaceholder(ctx, p.Action()))
 	resp, err := x.g.upstreamTransport(x.r).RoundTrip(req)
 	if err != nil {
 		return x.unanswered(ctx, p.Action(), err)
 	}
 	defer resp.Body.Close()
-	defer func() {
-		if x.blanked.Load() {
-			x.g.c.Alert(ctx, AlertPlaceholder, p.Action(), "a placeholder in the body was blanked")
-		}
-	}()
 	return x.respond(ctx, p.Action(), resp, secret)
 }
 
@@ -81,6 +79,7 @@ func (x *exchange) outgoing(ctx context.Context, p pipeline.Permit) (*http.Reque
 	}
 	if in.hop.upgrade != "" {
 		in.header["Connection"], in.header["Upgrade"] = []string{"Upgrade"}, []string{in.hop.upgrade}
+		delete(in.header, "Sec-Websocket-Extensions") // compressed messages cannot be searched
 	}
 	if !x.r.HasCredential {
 		return req, nil, nil
@@ -91,15 +90,14 @@ func (x *exchange) outgoing(ctx context.Context, p pipeline.Permit) (*http.Reque
 	}
 	// Compressed or partial bodies cannot be searched for the credential.
 	in.header["Accept-Encoding"] = []string{"identity"}
-	for _, k := range [...]string{"Range", "If-Range", "Sec-Websocket-Extensions"} {
-		delete(in.header, k)
-	}
+	delete(in.header, "Range")
+	delete(in.header, "If-Range")
 	return req, secret, nil
 }
 
 // guardBody sets the request's body: what was read already, then the rest, and
 // all of it searched for placeholders while it passes.
-func (x *exchange) guardBody(req *http.Request) {
+func (x *exchange) guardBody(req *http.Request, found func(b []byte, at []span) error) {
 	if x.in.length == 0 {
 		return
 	}
@@ -126,19 +124,7 @@ func (x *exchange) guardBody(req *http.Request) {
 	if x.in.length == unknownLength {
 		size = copySize
 	}
-	req.Body = io.NopCloser(&scanner{src: src, m: x.g.placeholders, buf: make([]byte, size),
-		found: x.foundPlaceholder})
-}
-
-// foundPlaceholder ends the body, or blanks the placeholder where a
-// conversation goes on.
-func (x *exchange) foundPlaceholder(b []byte, at []span) error {
-	if !x.r.Conversation {
-		return errPlaceholder
-	}
-	blank(b, at)
-	x.blanked.Store(true)
-	return nil
+	req.Body = io.NopCloser(newScanner(src, x.g.placeholders, make([]byte, size), found))
 }
 
 // respond passes the response on.
@@ -148,19 +134,33 @@ func (x *exchange) respond(ctx context.Context, a ambit.Action, resp *http.Respo
 		return outcomeOf(resp.StatusCode), "compressed answer", &refusal{code: CodeUnscrubbed, gateway: true,
 			why: "the request was performed, but its answer is compressed although that was not asked for, and cannot be searched for the credential"}
 	}
+	isSocket := resp.StatusCode == http.StatusSwitchingProtocols
+	if isSocket {
+		if bad := x.switched(resp); bad != nil {
+			return ambit.Failed, bad.why, bad
+		}
+	}
 	hit := x.cleanHeader(resp, m)
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return x.socket(ctx, a, resp, m)
+	if up, ok := resp.Body.(io.ReadWriteCloser); ok && isSocket {
+		if hit {
+			x.reflected(ctx, a)
+		}
+		return x.socket(ctx, a, up, m)
 	}
 	n, cut := x.copyBody(ctx, resp, m, &hit)
 	if hit {
-		x.g.c.Alert(ctx, AlertReflected, a, "the service sent the credential back; it was blanked")
+		x.reflected(ctx, a)
 	}
 	detail := strconv.Itoa(resp.StatusCode)
 	if cut != nil {
 		return outcomeOf(resp.StatusCode), fmt.Sprintf("%s, cut after %d bytes", detail, n), cut
 	}
 	return outcomeOf(resp.StatusCode), detail, nil
+}
+
+// reflected tells that the credential came back.
+func (x *exchange) reflected(ctx context.Context, a ambit.Action) {
+	x.g.c.Alert(ctx, AlertReflected, a, "the service sent the credential back; it was blanked")
 }
 
 // outcomeOf is what a status says of the effect (RFC 9110 section 15).
@@ -252,11 +252,11 @@ func (x *exchange) copyBody(ctx context.Context, resp *http.Response, m *matcher
 	if m != nil {
 		lent := x.g.buffers.get()
 		defer x.g.buffers.put(lent)
-		src = &scanner{src: src, m: m, buf: lent[:], found: func(b []byte, at []span) error {
+		src = newScanner(src, m, lent[:], func(b []byte, at []span) error {
 			*hit = true
 			blank(b, at)
 			return nil
-		}}
+		})
 	}
 	f, _ := x.w.(http.Flusher)
 	x.started = true

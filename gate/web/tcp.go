@@ -51,6 +51,14 @@ func (g *Gate) serveTCP(ctx context.Context, a *agentConn) {
 	}
 }
 
+// guarded searches what the agent sends for placeholders.
+func (g *Gate) guarded(r io.Reader) io.Reader {
+	if len(g.placeholders.pats) == 0 {
+		return r
+	}
+	return newScanner(r, g.placeholders, make([]byte, copySize), func([]byte, []span) error { return errPlaceholder })
+}
+
 // checkPassedHello compares the name in a ClientHello that is passed through,
 // when there is one.
 func (c *agentConn) checkPassedHello(h *tls.ClientHelloInfo) *refusal {
