@@ -32,7 +32,7 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 		return nil, &wire.Error{Code: "build", Msg: fmt.Sprintf("the live daemon is another build of Ambit (%s, not %s); stop it with `ambit daemon stop` when its tasks have ended", s.d.build, in.Build)}
 	}
 	if err := s.d.log.Err(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; it is opened again when no task is left, or at once after `ambit daemon stop`", err)
 	}
 	s.mu.Lock()
 	id := s.reserved

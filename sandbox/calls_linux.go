@@ -60,7 +60,7 @@ func allowedCalls() []uint32 {
 // dangerousCalls reach past the process or enlarge what it can do to the kernel.
 func dangerousCalls() []uint32 {
 	return []uint32{
-		unix.SYS_PTRACE, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD, unix.SYS_PROCESS_MADVISE,
+		unix.SYS_PTRACE, unix.SYS_KCMP, unix.SYS_PROCESS_MADVISE,
 		unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER,
 		unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY, unix.SYS_KEYCTL, unix.SYS_BPF, unix.SYS_PERF_EVENT_OPEN, unix.SYS_USERFAULTFD,
 		unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_CHROOT, unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_PIVOT_ROOT, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT,
@@ -74,7 +74,8 @@ func dangerousCalls() []uint32 {
 
 const sysOpenTreeAttr = 467
 
-// foreignMemory is another process's memory: init's warden needs to read it.
+// foreignMemory is another process's memory and descriptors: init's warden reads
+// the names that the agent's calls give, and binds the agent's own sockets.
 func foreignMemory() []uint32 {
-	return []uint32{unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV}
+	return []uint32{unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD}
 }

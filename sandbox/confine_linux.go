@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"syscall"
@@ -42,12 +43,12 @@ func Confine(spec ConfineSpec) (Report, error) {
 	if err := everyThread(kernel.SysLandlockRestrict, uintptr(rs), 0, 0, "put it under Landlock"); err != nil {
 		return r, err
 	}
-	if _, err := kernel.Filter(gatekeeperFilter(), kernel.FilterAllThreads); err != nil {
+	if _, err := kernel.Filter(gatekeeperFilter(os.Getpid()), kernel.FilterAllThreads); err != nil {
 		return r, fmt.Errorf("cannot confine the gatekeeper: cannot filter its system calls: %w", err)
 	}
 	r.add("gatekeeper's memory", true, "not dumpable, no core files")
 	r.add("gatekeeper's files", true, fmt.Sprintf("Landlock ABI %d on every thread: %d paths to read, %d to write", abi, len(spec.ReadFiles), len(spec.WriteFiles)))
-	r.add("gatekeeper's system calls", true, "seccomp allow-list on every thread: no programs, no processes, no namespaces")
+	r.add("gatekeeper's system calls", true, "seccomp allow-list on every thread: no programs, no processes, no namespaces, no signals to others")
 	if abi >= 4 {
 		r.add("gatekeeper's listeners", true, "no new TCP listener (Landlock)")
 	} else {
@@ -83,7 +84,9 @@ func confineRules(spec ConfineSpec, abi int) (int, error) {
 		net = kernel.LLBindTCP
 	}
 	if abi >= 6 {
-		scoped = kernel.LLScopeAbstract | kernel.LLScopeSignal
+		// Not signals, too: the kernel would take init's parent-death signal for one
+		// that this process sends, and withhold it. The filter forbids sending any.
+		scoped = kernel.LLScopeAbstract
 	}
 	handled := kernel.LandlockHandled(abi)
 	rs, err := kernel.NewRuleset(handled, net, scoped)
@@ -122,8 +125,9 @@ func confineRule(rs int, path string, rights uint64) error {
 
 // gatekeeperFilter is the agent's filter without what makes programs, processes
 // and names that others would use.
-func gatekeeperFilter() code {
-	not := append(archProcesses(), unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE, unix.SYS_LINKAT, unix.SYS_SYMLINKAT,
+func gatekeeperFilter(pid int) code {
+	not := append(archProcesses(), unix.SYS_KILL, unix.SYS_TKILL, unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_PIDFD_SEND_SIGNAL,
+		unix.SYS_TGKILL, unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE, unix.SYS_LINKAT, unix.SYS_SYMLINKAT,
 		unix.SYS_SHMGET, unix.SYS_SHMAT, unix.SYS_SETPGID, unix.SYS_SETSID)
 	var rules []rule
 	for _, nr := range slices.Concat(allowedCalls(), archAllowed()) {
@@ -132,9 +136,12 @@ func gatekeeperFilter() code {
 		}
 	}
 	for _, nr := range slices.Concat(not, dangerousCalls(), archDangerous(), foreignMemory()) {
-		rules = append(rules, rule{nr, code{ret(actEPERM)}})
+		if nr != unix.SYS_TGKILL {
+			rules = append(rules, rule{nr, code{ret(actEPERM)}})
+		}
 	}
 	rules = append(rules,
+		rule{unix.SYS_TGKILL, append(code{arg(0)}, append(oneOf(actEPERM, uint32(pid)), ret(actAllow))...)}, // Go's runtime preempts its own threads
 		rule{unix.SYS_CLONE, checkThread()}, rule{unix.SYS_IOCTL, checkIoctl()},
 		rule{unix.SYS_SOCKET, checkSocket()}, rule{unix.SYS_SOCKETPAIR, checkPair()},
 		rule{unix.SYS_PERSONALITY, checkPersonality()})

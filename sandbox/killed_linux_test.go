@@ -289,8 +289,14 @@ func beConfined(a []string) int {
 	_, uerr := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, 0)
 	for what, err := range map[string]error{"listen": lerr, "exec": perr, "fork": errnoOrNil(ferr), "netlink": uerr, "read /etc/passwd": attackOpen("/etc/passwd"),
 		"read /proc/self/mem": attackOpen("/proc/self/mem"), "write /tmp": os.WriteFile(scratch+"/x", nil, 0o600),
-		"ptrace": unix.PtraceAttach(1), "mount": unix.Mount("x", "/tmp", "tmpfs", 0, ""), "signal parent": unix.Kill(os.Getppid(), 0)} {
+		"ptrace": unix.PtraceAttach(1), "mount": unix.Mount("x", "/tmp", "tmpfs", 0, ""), "signal parent": unix.Kill(os.Getppid(), 0),
+		"signal parent's thread": unix.Tgkill(os.Getppid(), os.Getppid(), 0), "signal through a pidfd": attackPidfd(os.Getppid()),
+		"signal init": unix.Kill(box.process.Pid, 0)} {
 		result(what, err)
+	}
+	if a[4] == "die" {
+		fmt.Printf("init %d\n", box.process.Pid)
+		select {}
 	}
 	if a[4] == "kill" {
 		err = box.Kill() // it may send no signal out of its domain
@@ -326,6 +332,51 @@ func attackOpen(path string) error {
 		f.Close()
 	}
 	return err
+}
+
+func attackPidfd(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err
+	}
+	return unix.PidfdSendSignal(fd, 0, nil, 0)
+}
+
+// TestStoppedInitDiesWithItsGatekeeper has init unable to notice that its
+// gatekeeper is gone: the kernel must end it.
+func TestStoppedInitDiesWithItsGatekeeper(t *testing.T) {
+	if cgo {
+		t.Skip("a program linked with cgo cannot confine all of its threads")
+	}
+	dir := t.TempDir()
+	scratch := filepath.Join(dir, "scratch")
+	must(t, os.Mkdir(scratch, 0o700))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	exe, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command(exe, scratch, l.Addr().String(), filepath.Join(dir, "s"), scratch, "die")
+	cmd.Env = append(os.Environ(), roleEnv+"=confined")
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	pid := 0
+	for sc := bufio.NewScanner(out); pid == 0 && sc.Scan(); {
+		fmt.Sscanf(sc.Text(), "init %d", &pid)
+	}
+	if pid == 0 {
+		t.Fatal("there is no init")
+	}
+	must(t, unix.Kill(pid, unix.SIGSTOP))
+	must(t, cmd.Process.Signal(unix.SIGKILL))
+	_ = cmd.Wait()
+	for end := time.Now().Add(5 * time.Second); unix.Kill(pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+			t.Fatal("a stopped init outlived its gatekeeper")
+		}
+	}
 }
 
 func TestConfine(t *testing.T) {

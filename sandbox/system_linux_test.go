@@ -202,14 +202,14 @@ func TestFilterMatchesItsTables(t *testing.T) {
 			t.Errorf("%s: i386 gives %#x", name, got)
 		}
 	}
-	for name, prog := range map[string]code{"init": initFilter(), "gatekeeper": gatekeeperFilter()} {
+	for name, prog := range map[string]code{"init": initFilter(), "gatekeeper": gatekeeperFilter(os.Getpid())} {
 		for _, nr := range []uint32{unix.SYS_MOUNT, unix.SYS_PTRACE, unix.SYS_BPF, unix.SYS_IO_URING_SETUP, unix.SYS_SETNS, unix.SYS_KEYCTL} {
 			if got := emulate(t, prog, nr, auditArch); got != actEPERM {
 				t.Errorf("%s: call %d gives %#x", name, nr, got)
 			}
 		}
 	}
-	if got := emulate(t, gatekeeperFilter(), unix.SYS_EXECVE, auditArch); got != actEPERM {
+	if got := emulate(t, gatekeeperFilter(os.Getpid()), unix.SYS_EXECVE, auditArch); got != actEPERM {
 		t.Errorf("gatekeeper: execve gives %#x", got)
 	}
 }

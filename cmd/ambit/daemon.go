@@ -28,6 +28,7 @@ func daemonCmd() *cobra.Command {
 				return err
 			}
 			sandbox.CoarseTimers()
+			daemon.LeaveRoom()
 			err = daemon.Run(c.Context(), h, build())
 			if errors.Is(err, daemon.ErrSecond) {
 				return status{daemon.ExitSecond, "cannot start the daemon: another one is live in " + h.Dir}

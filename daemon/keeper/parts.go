@@ -53,8 +53,9 @@ func (k *keeper) secret(ctx context.Context, s secret) (w wire.Secret, err error
 		_, err = os.Stat(w.File)
 	default:
 		// Run here and not in the daemon: a password manager may want to ask the
-		// person, and finds its agents in this environment.
-		w.Value, err = broker.Command{Argv: c.Command, Dir: k.grants.Workspace, Env: os.Environ(), Apart: k.writable()}.Read(ctx)
+		// person, and finds its agents in this environment. Never in the workspace: what
+		// lies there is the agent's.
+		w.Value, err = broker.Command{Argv: c.Command, Env: os.Environ(), Apart: k.writable()}.Read(ctx)
 	}
 	return w, err
 }

@@ -211,6 +211,8 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		k.o.Report(k.box.Report())
 	}
 	k.open(ctx)
+	// Not at once: a command that ends soon would wait for it.
+	defer time.AfterFunc(roomAfter, daemon.LeaveRoom).Stop()
 	if err := k.recordStart(ctx, confined); err != nil {
 		return sandbox.Status{}, err
 	}
@@ -219,6 +221,8 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 	}
 	return k.wait(ctx)
 }
+
+const roomAfter = 100 * time.Millisecond
 
 // open serves what the sandbox reaches.
 func (k *keeper) open(ctx context.Context) {

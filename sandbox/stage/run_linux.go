@@ -57,7 +57,8 @@ func (r *runner) prepare(ruleset int) error {
 	if err := <-r.walled; err != nil {
 		return err
 	}
-	if err := r.guard(); err != nil {
+	serve, err := r.guard()
+	if err != nil {
 		return err
 	}
 	switch err := kernel.DropAllThreads(); err {
@@ -67,6 +68,9 @@ func (r *runner) prepare(ruleset int) error {
 	default:
 		return failed("drop init's capabilities", err)
 	}
+	// Not before: the warden's threads block all signals, and what makes every
+	// thread drop its capabilities asks each by a signal, and waits for it for ever.
+	go serve()
 	return nil
 }
 
@@ -116,11 +120,11 @@ func (r *runner) wall(ruleset int) error {
 	return err
 }
 
-// guard starts the warden. Without it the agent's calls would wait for ever, so
-// its end is the task's.
-func (r *runner) guard() error {
+// guard makes the warden, and returns what serves the agent. Without it the
+// agent's calls would wait for ever, so its end is the task's.
+func (r *runner) guard() (serve func(), err error) {
 	if len(r.plan.Guards) == 0 {
-		return nil
+		return func() {}, nil
 	}
 	var rules warden.Rules
 	for i := range r.plan.Guards {
@@ -129,15 +133,14 @@ func (r *runner) guard() error {
 	}
 	w, err := warden.New(r.notices, rules)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	go func() {
+	return func() {
 		if err := w.Serve(); err != nil {
 			r.peer.send(plan.Fault, []byte(err.Error()), nil)
 			syscall.Exit(statusFault)
 		}
-	}()
-	return nil
+	}, nil
 }
 
 // instructions reads a filter as package sandbox wrote it.
