@@ -293,7 +293,7 @@ func (l *Link) Outcome(_ context.Context, e pipeline.End) error {
 
 // sendOutcome sends o on c and forgets it once it is durable; l.mu is held.
 func (l *Link) sendOutcome(c *wire.Conn, o wire.Outcome) error {
-	err := c.SendFunc(wire.MethodOutcome, o, func(err error) {
+	err := c.SendLater(wire.MethodOutcome, o, func(err error) {
 		if err != nil {
 			// The log is broken: what follows cannot be recorded either.
 			l.end(fmt.Errorf("the outcome of %s could not be recorded: %w", o.Intent, err))

@@ -72,7 +72,7 @@ func later[In any](body json.RawMessage, f func(context.Context, In) (any, error
 func (s *session) handle(method string, body json.RawMessage) wire.Step {
 	switch method {
 	case wire.MethodReserve:
-		return s.reserve()
+		return on(body, func(struct{}) answer { return s.reserve() })
 	case wire.MethodEnrol:
 		return later(body, s.enrol)
 	case wire.MethodAttach:

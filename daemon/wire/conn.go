@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 )
 
 // Handler takes a call. It runs in the order in which calls arrived and must
@@ -47,6 +48,7 @@ type Conn struct {
 	out     []byte // frames that wait for whoever is writing
 	spare   []byte
 	writing bool
+	patient bool          // a timer will send what is queued
 	kick    chan struct{} // wakes the sender of answers
 	err     error
 }
@@ -84,7 +86,7 @@ type Pending struct {
 // Send queues a call and returns at once; calls keep the order of Send.
 func (w *Conn) Send(method string, in any) (*Pending, error) {
 	ch := make(chan frame, 1)
-	id, err := w.send(method, in, func(f frame) { ch <- f })
+	id, err := w.send(method, in, func(f frame) { ch <- f }, false)
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +97,21 @@ func (w *Conn) Send(method string, in any) (*Pending, error) {
 // gets it, and must not wait. When the connection ends first, done is not
 // called.
 func (w *Conn) SendFunc(method string, in any, done func(error)) error {
-	_, err := w.send(method, in, func(f frame) { done(answer(f, nil)) })
+	_, err := w.send(method, in, func(f frame) { done(answer(f, nil)) }, false)
 	return err
 }
 
-func (w *Conn) send(method string, in any, got func(frame)) (uint64, error) {
+// SendLater is SendFunc for a call that waits a moment for the next one, so that
+// both go out together: at most [Patience], and what the timers are late.
+func (w *Conn) SendLater(method string, in any, done func(error)) error {
+	_, err := w.send(method, in, func(f frame) { done(answer(f, nil)) }, true)
+	return err
+}
+
+// Patience is how long a call that can wait does.
+const Patience = 2 * time.Millisecond
+
+func (w *Conn) send(method string, in any, got func(frame), later bool) (uint64, error) {
 	body, behind, err := message(in)
 	defer wipe(behind)
 	if err != nil {
@@ -113,12 +125,25 @@ func (w *Conn) send(method string, in any, got func(frame)) (uint64, error) {
 	w.next++
 	id := w.next
 	w.waiting[id] = got
-	if err := w.queue(frame{ID: id, Call: method, Body: body, behind: behind}); err != nil {
+	if err := w.queue(frame{kind: kindCall, id: id, call: method, body: body, behind: behind}); err != nil {
 		delete(w.waiting, id)
 		return 0, err
 	}
-	w.flush()
+	if !later {
+		w.flush()
+	} else if !w.patient {
+		w.patient = true
+		time.AfterFunc(Patience, w.lose)
+	}
 	return id, nil
+}
+
+// lose sends what has waited long enough.
+func (w *Conn) lose() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.patient = false
+	w.flush()
 }
 
 // Wait returns the answer of a call that was sent. out may be nil.
@@ -141,13 +166,17 @@ func (p *Pending) Wait(ctx context.Context, out any) error {
 }
 
 func answer(f frame, out any) error {
-	if f.Error != nil {
-		return f.Error
+	if f.kind == kindError {
+		var e Error
+		if err := Strict(f.body, &e); err != nil {
+			return err
+		}
+		return &e
 	}
 	if out == nil {
 		return nil
 	}
-	return Strict(f.Body, out)
+	return Strict(f.body, out)
 }
 
 // Call sends and waits.
@@ -240,10 +269,10 @@ func (w *Conn) read() {
 }
 
 func (w *Conn) take(ctx context.Context, f frame) error {
-	if f.Answer {
+	if f.kind != kindCall {
 		w.mu.Lock()
-		got := w.waiting[f.ID]
-		delete(w.waiting, f.ID)
+		got := w.waiting[f.id]
+		delete(w.waiting, f.id)
 		w.mu.Unlock()
 		if got != nil {
 			got(f)
@@ -253,9 +282,9 @@ func (w *Conn) take(ctx context.Context, f frame) error {
 	if w.handler == nil {
 		return errors.New("cannot take call: this side takes none")
 	}
-	switch step := w.handler(f.Call, f.Body).(type) {
+	switch step := w.handler(f.call, f.body).(type) {
 	case Replies:
-		step(func(v any, err error) { w.reply(f.ID, v, err) })
+		step(func(v any, err error) { w.reply(f.id, v, err) })
 	case Waits:
 		select {
 		case w.running <- struct{}{}:
@@ -265,7 +294,7 @@ func (w *Conn) take(ctx context.Context, f frame) error {
 		go func() {
 			defer func() { <-w.running }()
 			v, err := step(ctx)
-			w.reply(f.ID, v, err)
+			w.reply(f.id, v, err)
 		}()
 	default:
 		return errors.New("cannot take call: unknown method")
@@ -289,13 +318,13 @@ func (w *Conn) answers() {
 }
 
 func (w *Conn) reply(id uint64, v any, err error) {
-	f := frame{ID: id, Answer: true}
+	f := frame{kind: kindAnswer, id: id}
 	if err == nil && v != nil {
-		f.Body, f.behind, err = message(v)
+		f.body, f.behind, err = message(v)
 	}
 	defer wipe(f.behind)
 	if err != nil {
-		f.Body, f.behind, f.Error = nil, nil, asError(err)
+		f = failed(id, err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -308,7 +337,7 @@ func (w *Conn) reply(id uint64, v any, err error) {
 		return
 	}
 	if err := w.queue(f); err != nil {
-		w.queue(frame{ID: id, Answer: true, Error: asError(err)})
+		w.queue(failed(id, err))
 	}
 	select {
 	case w.kick <- struct{}{}:
@@ -316,11 +345,14 @@ func (w *Conn) reply(id uint64, v any, err error) {
 	}
 }
 
-func asError(err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
+// failed is the answer that tells of an error.
+func failed(id uint64, err error) frame {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = &Error{Code: "failed", Msg: err.Error()}
 	}
-	return &Error{Code: "failed", Msg: err.Error()}
+	body, _ := marshal(e) // two texts can always be written
+	return frame{kind: kindError, id: id, body: body}
 }
 
 // ended turns the end of a stream into ErrClosed and keeps other reasons.

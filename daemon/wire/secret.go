@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -66,8 +65,11 @@ func (l *Leased) take(in [][]byte) error {
 	return nil
 }
 
-// message encodes v: its JSON, and the credentials that go behind it.
-func message(v any) (body json.RawMessage, behind [][]byte, err error) {
+// message encodes v: packed, or its JSON and the credentials that go behind it.
+func message(v any) (body []byte, behind [][]byte, err error) {
+	if p, ok := v.(packer); ok {
+		return p.pack(nil), nil, nil
+	}
 	if body, err = marshal(v); err != nil {
 		return nil, nil, err
 	}

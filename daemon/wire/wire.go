@@ -1,10 +1,13 @@
 // Package wire is how gatekeepers and the daemon talk: strict, bounded frames
-// of JSON over a Unix socket.
+// over a Unix socket.
 //
 // A frame is a big-endian uint32 length and that many bytes, at most [MaxFrame]:
-// one JSON object, and behind it the credentials of its message, if there are
-// any. Both sides call; answers carry the call's number.
-// Unknown fields, trailing bytes and frames over the bound end the connection.
+// a byte for its kind, the call's number as a big-endian uint64, for a call one
+// byte for the length of its method and the method, and the message. A message is
+// one JSON object, and behind it its credentials, if there are any; the messages
+// of every action are packed instead. Both sides call; answers carry the call's
+// number. Unknown fields, trailing bytes and frames over the bound end the
+// connection.
 package wire
 
 import (
@@ -34,13 +37,21 @@ func (e *Error) Error() string { return e.Msg }
 // daemon, or the gatekeeper, is gone.
 var ErrClosed = errors.New("the connection to the daemon has ended")
 
-// frame is one message. Exactly one of Call, Answer is set.
+// The kinds of frames. The zero value is none.
+const (
+	kindCall = iota + 1
+	kindAnswer
+	kindError
+)
+
+const headRest = 9 // bytes of a kind and a number
+
+// frame is one message.
 type frame struct {
-	ID     uint64          `json:"id"`
-	Call   string          `json:"call,omitempty"`
-	Answer bool            `json:"answer,omitempty"`
-	Body   json.RawMessage `json:"body,omitempty"`
-	Error  *Error          `json:"error,omitempty"`
+	kind byte
+	id   uint64
+	call string // of a call
+	body []byte
 
 	behind [][]byte // credentials to send
 }
@@ -51,38 +62,44 @@ func readFrame(r io.Reader, head *[headSize]byte) (frame, error) {
 		return f, err
 	}
 	n := binary.BigEndian.Uint32(head[:])
-	if n == 0 || n > MaxFrame {
-		return f, fmt.Errorf("cannot read frame: %d bytes, at most %d", n, MaxFrame)
+	if n < headRest || n > MaxFrame {
+		return f, fmt.Errorf("cannot read frame: %d bytes, want %d to %d", n, headRest, MaxFrame)
 	}
 	b := make([]byte, n)
 	if _, err := io.ReadFull(r, b); err != nil {
 		return f, fmt.Errorf("cannot read frame: %w", err)
 	}
-	text, behind := split(b)
-	defer clear(behind)
-	if err := Strict(text, &f); err != nil {
-		return f, fmt.Errorf("cannot read frame: %w", err)
+	f.kind, f.id, f.body = b[0], binary.BigEndian.Uint64(b[1:]), b[headRest:]
+	switch f.kind {
+	case kindAnswer, kindError:
+		return f, nil
+	case kindCall:
+		if len(f.body) > 0 && f.body[0] > 0 && len(f.body) > int(f.body[0]) {
+			at := 1 + int(f.body[0])
+			f.call, f.body = string(f.body[1:at]), f.body[at:]
+			return f, nil
+		}
 	}
-	if (f.Call == "") == !f.Answer {
-		return f, errors.New("cannot read frame: it is neither a call nor an answer")
-	}
-	if len(behind) > 0 {
-		f.Body = append(append(roomFor(f.Body, 1+len(behind)), 0), behind...)
-	}
-	return f, nil
+	return f, errors.New("cannot read frame: it is neither a call nor an answer")
 }
 
 func appendFrame(dst []byte, f frame) ([]byte, error) {
-	b, err := marshal(f)
-	if err != nil {
-		return dst, err
+	if len(f.call) > 255 || (f.call == "") == (f.kind == kindCall) {
+		return dst, errors.New("cannot send frame: a call, and nothing else, has a method of at most 255 bytes")
 	}
-	size := len(b) + behindSize(f.behind)
+	size := headRest + len(f.body) + behindSize(f.behind)
+	if f.kind == kindCall {
+		size += 1 + len(f.call)
+	}
 	if size > MaxFrame {
 		return dst, fmt.Errorf("cannot send frame: %d bytes, at most %d", size, MaxFrame)
 	}
 	dst = binary.BigEndian.AppendUint32(roomFor(dst, headSize+size), uint32(size))
-	return appendBehind(append(dst, b...), f.behind), nil
+	dst = binary.BigEndian.AppendUint64(append(dst, f.kind), f.id)
+	if f.kind == kindCall {
+		dst = append(append(dst, byte(len(f.call))), f.call...)
+	}
+	return appendBehind(append(dst, f.body...), f.behind), nil
 }
 
 // marshal writes v as JSON and leaves the bytes of a raw message as they are.
@@ -98,9 +115,13 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// Strict reads one JSON value into v and refuses unknown fields and trailing
-// bytes. Credentials behind the value become v's own, and are wiped in b.
+// Strict reads one JSON value, or a packed message, into v and refuses unknown
+// fields and trailing bytes. Credentials behind the value become v's own, and are
+// wiped in b.
 func Strict(b []byte, v any) error {
+	if u, ok := v.(unpacker); ok {
+		return u.unpack(b)
+	}
 	b, behind := split(b)
 	defer clear(behind)
 	d := json.NewDecoder(bytes.NewReader(b))

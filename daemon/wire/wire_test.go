@@ -8,10 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"ambit"
 )
 
 // echo answers "echo" with its body, "fail" with an error, and waits for
@@ -21,6 +26,17 @@ func echo(release chan struct{}) Handler {
 		switch method {
 		case "echo":
 			return Replies(func(reply func(any, error)) { reply(body, nil) })
+		case "intent":
+			var in Intent
+			if Strict(body, &in) != nil {
+				return nil
+			}
+			return Replies(func(reply func(any, error)) { reply(in, nil) })
+		case "strict":
+			if Strict(body, &struct{}{}) != nil {
+				return nil
+			}
+			return Replies(func(reply func(any, error)) { reply(nil, nil) })
 		case "fail":
 			return Waits(func(context.Context) (any, error) { return nil, &Error{Code: "no", Msg: "not today"} })
 		case "wait":
@@ -64,7 +80,7 @@ func TestRawBytesStay(t *testing.T) {
 	c, _ := pair(t, echo(nil))
 	in := Intent{Action: json.RawMessage("{\"url\":\"https://h.test/a?x=1&y=<2>#\u2028\u2029\"}"), Why: "a & b"}
 	var out Intent
-	if err := c.Call(t.Context(), "echo", in, &out); err != nil || !bytes.Equal(out.Action, in.Action) || out.Why != in.Why {
+	if err := c.Call(t.Context(), "intent", in, &out); err != nil || !bytes.Equal(out.Action, in.Action) || out.Why != in.Why {
 		t.Fatalf("sent %s, got %s, %v", in.Action, out.Action, err)
 	}
 }
@@ -144,15 +160,22 @@ func TestHostileFramesEndTheConnection(t *testing.T) {
 	frame := func(s string) string {
 		return string(binary.BigEndian.AppendUint32(nil, uint32(len(s)))) + s
 	}
+	const number = "\x00\x00\x00\x00\x00\x00\x00\x01"
 	for name, in := range map[string]string{
-		"empty frame":     "\x00\x00\x00\x00",
-		"over the bound":  "\x7f\xff\xff\xff",
-		"not JSON":        frame("hello"),
-		"unknown field":   frame(`{"id":1,"call":"echo","more":1}`),
-		"trailing bytes":  frame(`{"id":1,"call":"echo"}{}`),
-		"call and answer": frame(`{"id":1,"call":"echo","answer":true}`),
-		"neither":         frame(`{"id":1}`),
-		"deep":            frame(`{"id":1,"call":"echo","body":` + strings.Repeat("[", 20000) + `}`),
+		"empty frame":      "\x00\x00\x00\x00",
+		"over the bound":   "\x7f\xff\xff\xff",
+		"text":             frame("hello, is anybody there?"),
+		"no kind":          frame("\x00" + number + "\x04echo1"),
+		"another kind":     frame("\x04" + number + "\x04echo1"),
+		"no method":        frame("\x01" + number),
+		"empty method":     frame("\x01" + number + "\x00{}"),
+		"cut method":       frame("\x01" + number + "\x05echo"),
+		"cut number":       frame("\x01\x00\x00"),
+		"no JSON":          frame("\x01" + number + "\x06strict{"),
+		"unknown field":    frame("\x01" + number + "\x06strict{\"more\":1}"),
+		"trailing bytes":   frame("\x01" + number + "\x06strict{}{}"),
+		"deep":             frame("\x01" + number + "\x06strict" + strings.Repeat("[", 20000)),
+		"stray credential": frame("\x01" + number + "\x06strict{}\x00\x00\x00\x00\x01x"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := net.Pipe()
@@ -169,10 +192,10 @@ func TestHostileFramesEndTheConnection(t *testing.T) {
 }
 
 func FuzzReadFrame(f *testing.F) {
-	ok, _ := appendFrame(nil, frame{ID: 1, Call: "echo", Body: json.RawMessage(`{"a":1}`)})
+	ok, _ := appendFrame(nil, frame{kind: kindCall, id: 1, call: "echo", body: []byte(`{"a":1}`)})
 	f.Add(ok)
 	f.Add([]byte{0, 0, 0, 2, '{', '}'})
-	lease, _ := appendFrame(nil, frame{ID: 2, Answer: true, Body: json.RawMessage(`{"id":"x"}`), behind: [][]byte{[]byte("secret"), nil}})
+	lease, _ := appendFrame(nil, frame{kind: kindAnswer, id: 2, body: []byte(`{"id":"x"}`), behind: [][]byte{[]byte("secret"), nil}})
 	f.Add(lease)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var head [4]byte
@@ -182,14 +205,94 @@ func FuzzReadFrame(f *testing.F) {
 			if err != nil {
 				return
 			}
-			fr.Body, _ = split(fr.Body)
 			again, err := appendFrame(nil, fr)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := readFrame(bytes.NewReader(again), &head); err != nil {
-				t.Fatalf("a frame that was read cannot be read again: %v", err)
+			if got, err := readFrame(bytes.NewReader(again), &head); err != nil || !reflect.DeepEqual(got, fr) {
+				t.Fatalf("a frame that was read reads as another: %+v, %v", got, err)
 			}
+			for _, m := range [...]unpacker{&Intent{}, &Outcome{}, &Recorded{}} {
+				if m.unpack(fr.body) == nil && !bytes.Equal(repack(m), fr.body) {
+					t.Fatalf("%T of %x packs as %x", m, fr.body, repack(m))
+				}
+			}
+		}
+	})
+}
+
+func repack(m unpacker) []byte {
+	switch m := m.(type) {
+	case *Intent:
+		return m.pack(nil)
+	case *Outcome:
+		return m.pack(nil)
+	case *Recorded:
+		return m.pack(nil)
+	}
+	return nil
+}
+
+func TestPackedMessages(t *testing.T) {
+	in := Intent{Action: []byte(`{"a":"ü"}`), Decision: ambit.Decision{Verdict: ambit.Ask, By: "f:1:2", Why: "because"}, Approval: "ann", Why: "no"}
+	var out Intent
+	if err := out.unpack(in.pack(nil)); err != nil || !reflect.DeepEqual(in, out) {
+		t.Errorf("%+v, %v", out, err)
+	}
+	o := Outcome{Intent: 1 << 60, Outcome: ambit.Failed, Detail: "503"}
+	var p Outcome
+	if err := p.unpack(o.pack(nil)); err != nil || p != o {
+		t.Errorf("%+v, %v", p, err)
+	}
+	whole := in.pack(nil)
+	for n := range whole {
+		if new(Intent).unpack(whole[:n]) == nil {
+			t.Errorf("%d of %d bytes are an intent", n, len(whole))
+		}
+	}
+	for name, bad := range map[string][]byte{
+		"more": append(in.pack(nil), 0), "no verdict": Intent{}.pack(nil)[4:], "length": append([]byte{0xff, 0xff, 0xff, 0xff}, whole...),
+		"another verdict": bytes.Replace(whole, []byte("ask"), []byte("yes"), 1), "no text": bytes.Replace(whole, []byte("ann"), []byte("a\xffn"), 1),
+	} {
+		if new(Intent).unpack(bad) == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if new(Recorded).unpack(make([]byte, 9)) == nil || new(Outcome).unpack(append(o.pack(nil), 1)) == nil {
+		t.Error("bytes behind the message were taken")
+	}
+}
+
+// A call that can wait goes out with the next one, or by itself.
+func TestSendLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		a, b := net.Pipe()
+		s := NewConn(b, func(_ string, body json.RawMessage) Step {
+			got = append(got, string(body))
+			return Replies(func(reply func(any, error)) { reply(nil, nil) })
+		})
+		c := NewConn(a, nil)
+		defer func() { c.Close(); s.Close(); synctest.Wait() }()
+		sent := 0
+		later := func(n int) {
+			if err := c.SendLater("x", n, func(error) { sent++ }); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		later(1)
+		if len(got) != 0 {
+			t.Fatal("it did not wait")
+		}
+		if err := c.Call(t.Context(), "x", 2, nil); err != nil || !slices.Equal(got, []string{"1", "2"}) {
+			t.Fatalf("%v %v", got, err)
+		}
+		later(3)
+		time.Sleep(2 * Patience)
+		synctest.Wait()
+		if !slices.Equal(got, []string{"1", "2", "3"}) || sent != 2 {
+			t.Fatalf("%v, %d answered", got, sent)
 		}
 	})
 }
