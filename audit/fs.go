@@ -35,8 +35,8 @@ type file interface {
 	Allocate(size int64) error // blocks for size bytes, reading as zero, size included
 	SyncData() error           // contents durable, and the size when it changed
 	Sync() error
-	// Current fails unless name is still this very file.
-	Current(name string) error
+	// Current fails unless name is still this very file, with this size.
+	Current(name string, size int64) error
 }
 
 var errLocked = errors.New("another process holds the log")
@@ -99,19 +99,8 @@ func (f osFile) Size() (int64, error) {
 	return st.Size(), nil
 }
 
-func (f osFile) Current(name string) error {
-	a, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	b, err := os.Lstat(name)
-	if err != nil {
-		return err
-	}
-	if !os.SameFile(a, b) {
-		return fmt.Errorf("%s is another file now", name)
-	}
-	return nil
+func changed(name string, is, want int64) error {
+	return fmt.Errorf("%s has %d bytes, not %d: somebody changed it", name, is, want)
 }
 
 // writeWhole replaces a file durably: it has the old or the new content, never

@@ -337,11 +337,14 @@ func (i *inode) resize(size int64) {
 	}
 }
 
-func (f *memFile) Current(name string) error {
+func (f *memFile) Current(name string, size int64) error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	if f.m.names[name] != f.i {
 		return fmt.Errorf("%s is another file now", name)
+	}
+	if n := int64(len(f.i.now)); n != size {
+		return changed(name, n, size)
 	}
 	return nil
 }

@@ -136,11 +136,8 @@ func (w *writer) put(path string) error {
 	}
 	// A log that somebody deleted, moved or cut would take records that nobody
 	// can ever read.
-	if err := w.file.Current(path); err != nil {
+	if err := w.file.Current(path, w.cap); err != nil {
 		return err
-	}
-	if n, err := w.file.Size(); err != nil || n != w.cap {
-		return fmt.Errorf("%s has %d bytes, not %d: somebody changed it (%v)", path, n, w.cap, err)
 	}
 	w.off += int64(len(w.buf))
 	return nil
