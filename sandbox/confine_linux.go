@@ -132,12 +132,12 @@ func gatekeeperFilter(pid int) code {
 	var rules []rule
 	for _, nr := range slices.Concat(allowedCalls(), archAllowed()) {
 		if !slices.Contains(not, nr) {
-			rules = append(rules, rule{nr, code{ret(actAllow)}})
+			rules = append(rules, rule{nr, doAllow})
 		}
 	}
 	for _, nr := range slices.Concat(not, dangerousCalls(), archDangerous(), foreignMemory()) {
 		if nr != unix.SYS_TGKILL {
-			rules = append(rules, rule{nr, code{ret(actEPERM)}})
+			rules = append(rules, rule{nr, doEPERM})
 		}
 	}
 	rules = append(rules,

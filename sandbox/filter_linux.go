@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"slices"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -133,10 +134,10 @@ type rule struct {
 func agentFilter() code {
 	var rules []rule
 	for _, nr := range slices.Concat(allowedCalls(), archAllowed()) {
-		rules = append(rules, rule{nr, code{ret(actAllow)}})
+		rules = append(rules, rule{nr, doAllow})
 	}
 	for _, nr := range slices.Concat(dangerousCalls(), archDangerous(), foreignMemory()) {
-		rules = append(rules, rule{nr, code{ret(actEPERM)}})
+		rules = append(rules, rule{nr, doEPERM})
 	}
 	rules = append(rules,
 		rule{unix.SYS_CLONE, checkClone()}, rule{unix.SYS_IOCTL, checkIoctl()},
@@ -151,7 +152,7 @@ func initFilter() code {
 	var rules []rule
 	for _, nr := range slices.Concat(dangerousCalls(), archDangerous()) {
 		if nr != unix.SYS_UNSHARE {
-			rules = append(rules, rule{nr, code{ret(actEPERM)}})
+			rules = append(rules, rule{nr, doEPERM})
 		}
 	}
 	rules = append(rules, rule{unix.SYS_UNSHARE, checkUnshare()}, // the warden's threads need a directory and a mask of their own
@@ -161,22 +162,32 @@ func initFilter() code {
 
 const sysClone3 = 435
 
+// What most rules do. They are shared: at the start of a task every allocation
+// counts.
+var (
+	doAllow = code{ret(actAllow)}
+	doEPERM = code{ret(actEPERM)}
+)
+
 // assemble writes the program: foreign architectures die, then a binary search
 // over the numbers.
 func assemble(rules []rule, otherwise uint32) code {
 	slices.SortFunc(rules, func(a, b rule) int { return int(a.nr) - int(b.nr) })
-	c := code{{Code: opLoad, K: offArch}, {Code: opEq, K: auditArch, Jt: 1}, ret(actKill), {Code: opLoad, K: offNr}}
+	runs := spans(rules, otherwise)
+	c := make(code, 0, size(runs)+6)
+	c = append(c, kernel.Instruction{Code: opLoad, K: offArch}, kernel.Instruction{Code: opEq, K: auditArch, Jt: 1}, ret(actKill),
+		kernel.Instruction{Code: opLoad, K: offNr})
 	if x32Bit != 0 {
 		c = append(c, kernel.Instruction{Code: opGE, K: x32Bit, Jf: 1}, ret(actKill))
 	}
-	return append(c, branch(spans(rules, otherwise))...)
+	return branch(c, runs)
 }
 
 // spans turns rules for single numbers into runs that begin at a number and do
 // the same.
 func spans(rules []rule, otherwise uint32) []rule {
 	other := code{ret(otherwise)}
-	out := []rule{{0, other}}
+	out := append(make([]rule, 0, 2*len(rules)+1), rule{0, other})
 	add := func(nr uint32, do code) {
 		last := &out[len(out)-1]
 		switch {
@@ -195,26 +206,39 @@ func spans(rules []rule, otherwise uint32) []rule {
 	return out
 }
 
-func branch(s []rule) code {
+// size is how many instructions branch appends.
+func size(s []rule) int {
 	if len(s) == 1 {
-		return s[0].do
+		return len(s[0].do)
+	}
+	left := size(s[:len(s)/2])
+	n := 1
+	if left > 255 {
+		n = 2
+	}
+	return n + left + size(s[len(s)/2:])
+}
+
+// branch appends a search among the runs.
+func branch(c code, s []rule) code {
+	if len(s) == 1 {
+		return append(c, s[0].do...)
 	}
 	mid := len(s) / 2
-	left, right := branch(s[:mid]), branch(s[mid:])
-	c := make(code, 0, len(left)+len(right)+2)
-	if len(left) <= 255 {
-		c = append(c, kernel.Instruction{Code: opGE, K: s[mid].nr, Jt: uint8(len(left))})
+	if left := size(s[:mid]); left <= 255 {
+		c = append(c, kernel.Instruction{Code: opGE, K: s[mid].nr, Jt: uint8(left)})
 	} else {
-		c = append(c, kernel.Instruction{Code: opGE, K: s[mid].nr, Jf: 1}, kernel.Instruction{Code: opJump, K: uint32(len(left))})
+		c = append(c, kernel.Instruction{Code: opGE, K: s[mid].nr, Jf: 1}, kernel.Instruction{Code: opJump, K: uint32(left)})
 	}
-	return append(append(c, left...), right...)
+	return branch(branch(c, s[:mid]), s[mid:])
 }
 
 // encode writes a program as the plan carries it.
 func encode(c code) string {
-	b := make([]byte, 0, len(c)*int(unsafe.Sizeof(kernel.Instruction{})))
+	var b strings.Builder
+	b.Grow(len(c) * int(unsafe.Sizeof(kernel.Instruction{})))
 	for _, i := range c {
-		b = append(b, byte(i.Code), byte(i.Code>>8), i.Jt, i.Jf, byte(i.K), byte(i.K>>8), byte(i.K>>16), byte(i.K>>24))
+		b.Write([]byte{byte(i.Code), byte(i.Code >> 8), i.Jt, i.Jf, byte(i.K), byte(i.K >> 8), byte(i.K >> 16), byte(i.K >> 24)})
 	}
-	return string(b)
+	return b.String()
 }

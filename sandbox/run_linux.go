@@ -18,7 +18,8 @@ func (s *Sandbox) send(kind plan.Frame, body []byte) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	h := plan.Head(kind, len(body))
-	if _, err := s.control.Write(append(h[:], body...)); err != nil {
+	whole := net.Buffers{h[:], body}
+	if _, err := whole.WriteTo(s.control); err != nil {
 		return fmt.Errorf("cannot talk to the sandbox's init: %w", err)
 	}
 	return nil

@@ -34,10 +34,19 @@ func (w *writer) flag(f bool) {
 	w.num(0)
 }
 
+// guess is about how long the plan is.
+func (p *Plan) guess() int {
+	n := 4<<10 + len(p.InitFilter) + len(p.AgentFilter) + 64*len(p.Rules)
+	for i := range p.Steps {
+		n += 32 + len(p.Steps[i].Target) + len(p.Steps[i].Source) + len(p.Steps[i].Data)
+	}
+	return n
+}
+
 // Encode writes the plan in a compact form: numbers as little-endian base 128,
 // strings with their length before them.
 func (p *Plan) Encode() []byte {
-	w := &writer{b: make([]byte, 0, 16<<10)}
+	w := &writer{b: make([]byte, 0, p.guess())}
 	w.str(p.Hostname)
 	w.num(uint64(len(p.Steps)))
 	for i := range p.Steps {
