@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ambit/sandbox/kernel"
+	"ambit/sandbox/stage"
 )
 
 // finish adds to the plan what does not depend on files.
@@ -90,6 +91,6 @@ func scopes(scoped uint64) string {
 }
 
 func innerName() string {
-	uid, gid := inner()
+	uid, gid := stage.Inner()
 	return fmt.Sprintf("%d:%d", uid, gid)
 }

@@ -13,9 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ambit/sandbox/kernel"
 	"ambit/sandbox/plan"
-	_ "ambit/sandbox/stage" // takes over when this program is started as init
+	"ambit/sandbox/stage" // takes over when this program is started as init
 )
 
 // Sandbox is one task's walls, with the command in them.
@@ -171,98 +170,90 @@ func faulted(why string) error {
 	return errors.New(why)
 }
 
-// spawn starts init in its namespaces, from a thread that lives as long as it
-// does: init dies when that thread does.
+// spawn starts init in its namespaces, or takes the one that started with this
+// program.
 func (s *Sandbox) spawn() error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("cannot start the sandbox: %w", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "init")
-	defer theirs.Close()
-	ours := os.NewFile(uintptr(pair[0]), "control")
-	conn, err := net.FileConn(ours)
-	ours.Close()
-	if err != nil {
-		return fmt.Errorf("cannot start the sandbox: %w", err)
-	}
-	s.control = conn.(*net.UnixConn)
-	stdio, err := standardFiles(s.streams)
+	std, null, err := s.streams.files()
 	if err != nil {
 		return err
 	}
-	defer stdio.close()
-	done := make(chan error)
-	go s.hold(append(stdio.files, theirs), done)
-	if err := <-done; err != nil {
-		return fmt.Errorf("cannot make the sandbox's namespaces: %w; ambit doctor says what to do", reason(err))
+	defer null.Close()
+	in, err, ok := s.early()
+	if !ok {
+		done := make(chan started)
+		go hold([3]int{int(std[0].Fd()), int(std[1].Fd()), int(std[2].Fd())}, done)
+		got := <-done
+		in, err = got.init, got.err
 	}
+	if err != nil {
+		return fmt.Errorf("cannot make the sandbox's namespaces: %w; ambit doctor says what to do", err)
+	}
+	if s.process, err = os.FindProcess(in.PID); err == nil {
+		go func() {
+			_, _ = s.process.Wait()
+			close(s.ended)
+		}()
+	}
+	ours := os.NewFile(uintptr(in.Control), "control")
+	defer ours.Close()
+	conn, cerr := net.FileConn(ours)
+	if err = errors.Join(err, cerr); err != nil {
+		return fmt.Errorf("cannot start the sandbox: %w", err)
+	}
+	s.control = conn.(*net.UnixConn)
 	return nil
 }
 
-// initCaps are the capabilities that init has in its own namespaces until the
-// walls are up. An overlay keeps its mounter's, and needs the first to work in
-// directories of mode 0.
-const initCaps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SETPCAP
+// early returns the init that started with this program, when the streams are
+// the program's own.
+func (s *Sandbox) early() (stage.Init, error, bool) {
+	in := s.streams
+	if in.Stdin != os.Stdin || in.Stdout != os.Stdout || in.Stderr != os.Stderr {
+		return stage.Init{}, nil, false
+	}
+	return stage.Early()
+}
 
-func (s *Sandbox) hold(files []*os.File, done chan<- error) {
-	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-	uid, gid := inner()
-	spawn := kernel.Spawn{
-		Path: "/proc/self/exe", Argv: []string{plan.Name}, Env: []string{"GOMAXPROCS=1"}, UID: uid, GID: gid, Caps: initCaps,
-		Namespaces: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
-			unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
-	}
-	for _, f := range files {
-		spawn.Files = append(spawn.Files, int(f.Fd()))
-	}
-	pid, err := spawn.Start()
+type started struct {
+	init stage.Init
+	err  error
+}
+
+// hold starts init from a thread that lives as long as this process: init dies
+// when that thread does.
+func hold(std [3]int, done chan<- started) {
+	runtime.LockOSThread() // never unlocked
+	in, err := stage.Start(std)
+	done <- started{in, err}
 	if err == nil {
-		s.process, err = os.FindProcess(pid)
-	}
-	runtime.KeepAlive(files)
-	done <- err
-	if err != nil {
-		return
-	}
-	_, _ = s.process.Wait()
-	close(s.ended)
-}
-
-// stdio are the files that init gets as 0, 1 and 2.
-type stdio struct {
-	files []*os.File
-	null  *os.File
-}
-
-func (s *stdio) close() {
-	if s.null != nil {
-		s.null.Close()
+		var info unix.Siginfo
+		for unix.Waitid(unix.P_PID, in.PID, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+		}
 	}
 }
 
-func standardFiles(in Streams) (*stdio, error) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, fmt.Errorf("cannot start the sandbox: %w", err)
+// files are the files that init gets as 0, 1 and 2.
+func (in Streams) files() (out [3]*os.File, null *os.File, err error) {
+	if null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return out, nil, fmt.Errorf("cannot start the sandbox: %w", err)
 	}
-	out := &stdio{null: null}
-	for i, f := range []*os.File{in.Stdin, in.Stdout, in.Stderr} {
+	for i, f := range [...]*os.File{in.Stdin, in.Stdout, in.Stderr} {
 		if f == nil || in.Terminal {
 			f = null
 		}
 		var st unix.Stat_t
-		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-			out.close()
-			return nil, fmt.Errorf("cannot pass on descriptor %d: %w", i, err)
+		if err = unix.Fstat(int(f.Fd()), &st); err != nil {
+			err = fmt.Errorf("cannot pass on descriptor %d: %w", i, err)
+		} else if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			err = fmt.Errorf("cannot pass on descriptor %d: it is a directory, through which the agent could leave the sandbox", i)
 		}
-		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			out.close()
-			return nil, fmt.Errorf("cannot pass on descriptor %d: it is a directory, through which the agent could leave the sandbox", i)
+		if err != nil {
+			null.Close()
+			return out, nil, err
 		}
-		out.files = append(out.files, f)
+		out[i] = f
 	}
-	return out, nil
+	return out, null, nil
 }
 
 // adopt takes over the descriptors that came with Ready.

@@ -14,6 +14,7 @@ import (
 
 	"ambit/sandbox/kernel"
 	"ambit/sandbox/plan"
+	"ambit/sandbox/stage"
 )
 
 // systemDirs hold the system's programs and libraries. Each is shown read-only
@@ -133,7 +134,7 @@ func (b *builder) temporary() {
 
 // identityFiles are the small files that say who the agent is.
 func (b *builder) identityFiles() map[string][]byte {
-	uid, gid := inner()
+	uid, gid := stage.Inner()
 	return map[string][]byte{
 		"/etc/passwd":        fmt.Appendf(nil, "agent:x:%d:%d:agent:%s:%s\nnobody:x:65534:65534:nobody:/:/bin/false\n", uid, gid, b.home(), shell()),
 		"/etc/group":         fmt.Appendf(nil, "agent:x:%d:\nnogroup:x:65534:\n", gid),
@@ -201,21 +202,6 @@ func (b *builder) self() error {
 	b.rule(g.at, kernel.LLReadFile|kernel.LLExecute)
 	return nil
 }
-
-// inner returns the user and group that the agent is inside: the caller's own,
-// and 1000 for the host's root, so that nothing inside is root.
-func inner() (uid, gid int) {
-	uid, gid = os.Geteuid(), os.Getegid()
-	if uid == 0 {
-		uid = rootInside
-	}
-	if gid == 0 {
-		gid = rootInside
-	}
-	return uid, gid
-}
-
-const rootInside = 1000
 
 func system() string {
 	var u unix.Utsname

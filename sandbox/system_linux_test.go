@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ambit/sandbox/kernel"
+	"ambit/sandbox/stage"
 )
 
 func TestDangerousSystemCalls(t *testing.T) {
@@ -37,7 +38,7 @@ func TestSocketFamilies(t *testing.T) { attempt(t, base(t), "sockets") }
 
 func TestSetuidProgramsGainNothing(t *testing.T) {
 	e := sh(t, base(t), `for f in $(find /usr -perm -4000 -type f 2>/dev/null); do echo had $f; done; grep -c nosuid /proc/mounts; (su -c id root </dev/null; sudo -n id; mount -t tmpfs x /mnt; newgrp) 2>&1; id -u`)
-	uid, _ := inner()
+	uid, _ := stage.Inner()
 	if !strings.HasSuffix(e.out, strconv.Itoa(uid)+"\n") || strings.Contains(e.out, "uid=0") {
 		t.Error(e.out)
 	}

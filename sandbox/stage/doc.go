@@ -4,8 +4,9 @@
 //
 // It holds the project's one init function. When the process is PID 1, its
 // argv[0] is init's and descriptor 3 is a socket whose other end lives outside
-// the PID namespace, the function takes over and never returns; in any other
-// process it costs one getpid(2). It runs before most packages of the binary are
+// the PID namespace, the function takes over and never returns. In a process
+// whose command line is that of `ambit run` it starts the init that this will need;
+// in any other it costs one getpid(2). It runs before most packages of the binary are
 // initialised, because it imports so few: that halves the time in which a
 // sandbox starts.
 //

@@ -15,11 +15,13 @@ const (
 
 // The one init function of the project: see the package's documentation.
 func init() {
-	if syscall.Getpid() != 1 || !called() {
-		return
+	if syscall.Getpid() == 1 && called() {
+		main()
+		syscall.Exit(statusFault)
 	}
-	main()
-	syscall.Exit(statusFault)
+	if soon() {
+		startEarly()
+	}
 }
 
 // called says whether this process was started to be a sandbox's init.
@@ -70,6 +72,11 @@ func serve(peer *peer) error {
 	p, ok := plan.Decode(body)
 	if kind != plan.Build || !ok {
 		return fault("cannot read the plan: it is damaged")
+	}
+	if p.Terminal { // the agent gets one of its own
+		if err := letGo(); err != nil {
+			return err
+		}
 	}
 	runner := newRunner(p, peer)
 	files, err := build(p)

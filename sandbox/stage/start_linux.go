@@ -1,0 +1,100 @@
+package stage
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+
+	"ambit/sandbox/kernel"
+	"ambit/sandbox/plan"
+)
+
+// Init is a sandbox's init that waits for its plan.
+type Init struct {
+	PID     int
+	Control int // our end of its socket; it ends when this is closed
+}
+
+// initCaps are the capabilities that init has in its own namespaces until the
+// walls are up: capabilities(7) by number, DAC_OVERRIDE, SETPCAP,
+// NET_BIND_SERVICE, NET_ADMIN and SYS_ADMIN. An overlay keeps its mounter's, and
+// needs the first to work in directories of mode 0.
+const initCaps = 1<<1 | 1<<8 | 1<<10 | 1<<12 | 1<<21
+
+const newCgroup = 0x02000000 // CLONE_NEWCGROUP
+
+// Start starts an init in its namespaces, with the three descriptors as 0, 1 and
+// 2. Init dies with the calling thread, which must be locked and stay. An error
+// of the kernel's is a [kernel.SpawnError].
+func Start(std [3]int) (Init, error) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return Init{}, err
+	}
+	defer syscall.Close(pair[1])
+	uid, gid := Inner()
+	s := kernel.Spawn{
+		Path: "/proc/self/exe", Argv: []string{plan.Name}, Env: []string{"GOMAXPROCS=1"}, UID: uid, GID: gid, Caps: initCaps,
+		Namespaces: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET |
+			syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS | newCgroup,
+		Files: []int{std[0], std[1], std[2], pair[1]},
+	}
+	pid, err := s.Start()
+	if err != nil {
+		syscall.Close(pair[0])
+		return Init{}, err
+	}
+	return Init{PID: pid, Control: pair[0]}, nil
+}
+
+// Inner returns the user and group that the agent is inside: the caller's own,
+// and 1000 for the host's root, so that nothing inside is root.
+func Inner() (uid, gid int) {
+	uid, gid = syscall.Geteuid(), syscall.Getegid()
+	if uid == 0 {
+		uid = rootInside
+	}
+	if gid == 0 {
+		gid = rootInside
+	}
+	return uid, gid
+}
+
+const rootInside = 1000
+
+// early is the init of a program whose command line asks for a sandbox. It
+// starts beside the initialisation of the program's packages, which takes as
+// long as its own.
+var early chan started
+
+type started struct {
+	init Init
+	err  error
+}
+
+// soon says whether the command line is one of `ambit run`. A mistake costs an
+// init that ends with the program.
+func soon() bool {
+	return len(os.Args) > 2 && os.Args[1] == "run" && os.Getenv("AMBIT_SOCKET") == ""
+}
+
+func startEarly() {
+	early = make(chan started, 1)
+	go func() {
+		runtime.LockOSThread() // init dies with the thread, and this one stays
+		i, err := Start([3]int{0, 1, 2})
+		early <- started{i, err}
+		close(early)
+		select {}
+	}()
+}
+
+// Early returns the init that was started with this program, once, and nothing
+// in a program that did not ask for one. Its standard files are the program's.
+func Early() (i Init, err error, ok bool) {
+	if early == nil {
+		return Init{}, nil, false
+	}
+	s, ok := <-early
+	return s.init, s.err, ok
+}
