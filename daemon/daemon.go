@@ -25,6 +25,7 @@ import (
 	"ambit/config"
 	"ambit/console"
 	"ambit/identity"
+	"ambit/sandbox"
 	"ambit/store"
 )
 
@@ -54,8 +55,18 @@ var ErrSecond = errors.New("another daemon is live")
 
 // LeaveRoom leaves half of the processors to the agents. With fewer threads
 // there are also fewer of them to wake for each request, which on a machine of two
-// processors halves what a request costs.
-func LeaveRoom() { runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2)) }
+// processors halves what a request costs. Threads that take work from each other
+// sleep for some µs meanwhile, so that where there are several the timers are
+// less late.
+func LeaveRoom() {
+	n := max(1, runtime.GOMAXPROCS(0)/2)
+	runtime.GOMAXPROCS(n)
+	if n > 1 {
+		sandbox.CoarseTimers(time.Millisecond)
+		return
+	}
+	sandbox.CoarseTimers(10 * time.Millisecond)
+}
 
 // Run serves until ctx ends, a person stops it, or nobody has needed it for
 // the idle time. The home's lock keeps a second one away.

@@ -112,14 +112,21 @@ func (x *house) tryEnrol(name string, change func(*wire.Enrol)) (*agent, error) 
 	sign := func(nonce []byte) ([]byte, error) {
 		return identity.Answer(a.key, a.got.TrustDomain, identity.Challenge(nonce))
 	}
-	p, err := Apply(x.t.Context(), conn, dialer(x.home, gateSocket), sign, func(r wire.Revoke) {
+	p, err := Apply(conn, dialer(x.home, gateSocket), sign, func(r wire.Revoke) {
 		a.revoked <- r
 		go a.Close() // as a gatekeeper that ends does
 	})
 	if err != nil {
 		return nil, err
 	}
-	if a.Link, a.got, err = p.Enrol(x.t.Context(), e); err == nil {
+	defer p.Close()
+	if _, err := p.Task(x.t.Context()); err != nil {
+		return nil, err
+	}
+	if err := p.Send(e); err != nil {
+		return nil, err
+	}
+	if a.Link, a.got, err = p.Enrolled(x.t.Context()); err == nil {
 		x.t.Cleanup(a.Close)
 	}
 	return a, err

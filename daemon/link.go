@@ -44,25 +44,36 @@ const maxUnacked = 4096
 
 const reattachEvery = 200 * time.Millisecond
 
-// Applicant is a gatekeeper's connection before its task exists.
+// Applicant is a gatekeeper's connection before its task exists. What it asks is
+// on its way at once; the gatekeeper does other work until it needs the answer.
 type Applicant struct {
-	// Task is the id that the task will have. Its folder can be made already; the
-	// daemon removes it when the task does not come to be.
-	Task ambit.TaskID
-	link *Link
+	link  *Link
+	calls [2]*wire.Pending // for the id, and for the task
+	task  ambit.TaskID
 }
 
 // Apply asks for a task's id. revoke is called once, when a person ends the
 // task; dial reaches the daemon that is live.
-func Apply(ctx context.Context, first net.Conn, dial func(context.Context) (net.Conn, error), sign Signer, revoke func(wire.Revoke)) (*Applicant, error) {
+func Apply(first net.Conn, dial func(context.Context) (net.Conn, error), sign Signer, revoke func(wire.Revoke)) (*Applicant, error) {
 	l := &Link{dial: dial, sign: sign, revoke: revoke, leases: map[string]wire.Leased{}, secrets: map[string]bool{}}
 	l.conn = wire.NewConn(first, l.handle)
-	var out wire.Reserved
-	if err := l.conn.Call(ctx, wire.MethodReserve, struct{}{}, &out); err != nil {
+	p, err := l.conn.Send(wire.MethodReserve, struct{}{})
+	if err != nil {
 		l.conn.Close()
 		return nil, fmt.Errorf("cannot enrol the task: %w", err)
 	}
-	return &Applicant{Task: out.Task, link: l}, nil
+	return &Applicant{link: l, calls: [2]*wire.Pending{p}}, nil
+}
+
+// Task waits for the id that the task will have. Its folder can be made already;
+// the daemon removes it when the task does not come to be.
+func (a *Applicant) Task(ctx context.Context) (ambit.TaskID, error) {
+	var out wire.Reserved
+	if err := a.calls[0].Wait(ctx, &out); err != nil {
+		return "", fmt.Errorf("cannot enrol the task: %w", err)
+	}
+	a.task = out.Task
+	return out.Task, nil
 }
 
 // Close gives the id up. It does nothing to a task that is enrolled.
@@ -72,15 +83,23 @@ func (a *Applicant) Close() {
 	}
 }
 
-// Enrol makes the task and returns its link.
-func (a *Applicant) Enrol(ctx context.Context, e wire.Enrol) (*Link, wire.Enrolled, error) {
-	l := a.link
+// Send asks for the task, whose id is known.
+func (a *Applicant) Send(e wire.Enrol) (err error) {
 	for service := range e.Secrets {
-		l.secrets[service] = true
+		a.link.secrets[service] = true
 	}
+	if a.calls[1], err = a.link.conn.Send(wire.MethodEnrol, e); err != nil {
+		return fmt.Errorf("cannot enrol the task: %w", err)
+	}
+	return nil
+}
+
+// Enrolled waits for the task and returns its link.
+func (a *Applicant) Enrolled(ctx context.Context) (*Link, wire.Enrolled, error) {
+	l := a.link
 	var out wire.Enrolled
-	err := l.conn.Call(ctx, wire.MethodEnrol, e, &out)
-	if err == nil && out.Task != a.Task {
+	err := a.calls[1].Wait(ctx, &out)
+	if err == nil && out.Task != a.task {
 		err = errors.New("the daemon chose another id than it promised")
 	}
 	if err != nil {

@@ -89,8 +89,11 @@ func dial(ctx context.Context, dir, name string) (net.Conn, error) {
 		return nil, err
 	}
 	defer done()
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", short)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// To connect to a Unix socket waits for nobody, unless its queue is full.
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: short, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"time"
 )
 
 var errSystem = errors.New("cannot build the walls on " + runtime.GOOS + ": Ambit's sandbox needs Linux 5.19 or later; run it in a Linux machine or virtual machine")
@@ -70,7 +71,7 @@ func (*Sandbox) Kill() error { return errSystem }
 func Confine(ConfineSpec) (Report, error) { return Report{}, errSystem }
 
 // CoarseTimers does nothing.
-func CoarseTimers() {}
+func CoarseTimers(time.Duration) {}
 
 // Clean removes a task's scratch directory.
 func Clean(scratch string) error { return os.RemoveAll(scratch) }

@@ -1,14 +1,10 @@
 package sandbox
 
 import (
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"ambit/sandbox/kernel"
 )
-
-// Lateness is by how much a timer may be late after CoarseTimers.
-const Lateness = 10 * time.Millisecond
 
 // CoarseTimers lets the kernel be late with the timers of this process, of its
 // threads to come and of the programs it starts (timer slack, prctl(2)). Go's
@@ -18,6 +14,4 @@ const Lateness = 10 * time.Millisecond
 //
 // A program that is linked with cgo keeps the usual timers, because Go cannot
 // reach all of its threads; nothing but speed depends on it.
-func CoarseTimers() {
-	_, _, _ = syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, uintptr(Lateness.Nanoseconds()), 0)
-}
+func CoarseTimers(lateness time.Duration) { kernel.CoarseTimers(lateness.Nanoseconds()) }

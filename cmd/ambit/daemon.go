@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ambit/daemon"
-	"ambit/sandbox"
 )
 
 func daemonCmd() *cobra.Command {
@@ -27,7 +26,6 @@ func daemonCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			sandbox.CoarseTimers()
 			daemon.LeaveRoom()
 			err = daemon.Run(c.Context(), h, build())
 			if errors.Is(err, daemon.ErrSecond) {

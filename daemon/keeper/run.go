@@ -77,7 +77,6 @@ func (e *Ended) Error() string { return "the task was ended by " + e.By + ": " +
 // Run runs one task to its end and returns how its command ended. An error
 // says that the task did not start, or was ended.
 func Run(ctx context.Context, o Options) (sandbox.Status, error) {
-	sandbox.CoarseTimers()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	k := &keeper{o: o, stop: stop}
@@ -91,21 +90,22 @@ func Run(ctx context.Context, o Options) (sandbox.Status, error) {
 	return st, err
 }
 
-// run starts what takes long at once, each thing beside the others: the
-// sandbox's init, the way to the daemon, and the reading of the grants.
+// run asks the daemon for the task's id, reads the grants and makes the task's
+// key while the sandbox's init starts.
 func (k *keeper) run(ctx context.Context) (st sandbox.Status, err error) {
-	streams := sandbox.Streams{Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr}
-	begun := aside(func() (*sandbox.Sandbox, error) { return sandbox.Begin(ctx, streams) })
-	applied := aside(func() (*daemon.Applicant, error) { return k.apply(ctx) })
+	k.applicant = k.apply(ctx)
+	defer func() {
+		if k.applicant != nil {
+			k.applicant.Close()
+		}
+	}()
+	begun := k.begin(ctx)
 	loadErr := k.load()
-	var beginErr, applyErr error
-	if k.box, beginErr = begun(); beginErr == nil {
+	beginErr := begun()
+	if k.box != nil {
 		defer k.box.Abandon()
 	}
-	if k.applicant, applyErr = applied(); k.applicant != nil {
-		defer k.applicant.Close()
-	}
-	for _, err := range []error{loadErr, beginErr, applyErr} {
+	for _, err := range []error{loadErr, beginErr} {
 		if err != nil {
 			return st, err
 		}
@@ -116,11 +116,16 @@ func (k *keeper) run(ctx context.Context) (st sandbox.Status, err error) {
 	return k.serve(ctx)
 }
 
-// aside runs f beside the caller, who asks for its result later.
-func aside[T any](f func() (T, error)) func() (T, error) {
-	get := sync.OnceValues(f)
-	go get()
-	return get
+// begin starts the sandbox's init aside; the function that it returns waits for
+// it.
+func (k *keeper) begin(ctx context.Context) func() error {
+	streams := sandbox.Streams{Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr}
+	wait := sync.OnceValue(func() (err error) {
+		k.box, err = sandbox.Begin(ctx, streams)
+		return err
+	})
+	go wait()
+	return wait
 }
 
 // load reads the grants and works out what they need.
@@ -138,26 +143,27 @@ func (k *keeper) load() (err error) {
 	return nil
 }
 
-// prepare enrols the task and makes, meanwhile, its folder, its authority and
-// its walls' plan; init builds the walls from there on.
+// prepare enrols the task and makes, while the daemon works on that, its folder,
+// its authority and its walls' plan; init builds the walls from there on.
 func (k *keeper) prepare(ctx context.Context) error {
+	if err := k.makeKey(); err != nil {
+		return err
+	}
 	secrets, err := k.secrets(ctx)
 	if err != nil {
 		return err
 	}
-	if k.applicant == nil { // no daemon was live
-		if k.applicant, err = k.applyTo(ctx, daemon.Gatekeeper); err != nil {
-			return err
-		}
-		defer k.applicant.Close()
-	}
-	enrolled := aside(func() (struct{}, error) { return struct{}{}, k.enrol(ctx, secrets) })
-	prepareErr := k.walls()
-	if _, err := enrolled(); err != nil {
+	task, err := k.applied(ctx)
+	if err != nil {
 		return err
 	}
-	if prepareErr != nil {
-		return prepareErr
+	if err := k.enrol(secrets); err != nil {
+		return err
+	}
+	wallsErr := k.walls(task)
+	// A task that exists is ended in order, whatever went wrong here.
+	if err := errors.Join(k.enrolled(ctx), wallsErr); err != nil {
+		return err
 	}
 	for _, s := range k.plan.secrets {
 		for _, name := range s.env {
@@ -168,8 +174,7 @@ func (k *keeper) prepare(ctx context.Context) error {
 }
 
 // walls makes the task's folder and authority and works out its walls.
-func (k *keeper) walls() (err error) {
-	task := k.applicant.Task
+func (k *keeper) walls(task ambit.TaskID) (err error) {
 	dir := filepath.Join(k.o.Home.Tasks(), string(task))
 	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(filepath.Join(dir, "scratch"), 0o700)); err != nil {
 		return fmt.Errorf("cannot make the task's folder: %w", err)

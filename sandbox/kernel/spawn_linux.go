@@ -214,7 +214,6 @@ failed:
 }
 
 const (
-	coarseSlack     = 10_000_000 // nanoseconds
 	atFDCWD         = ^uintptr(0x64) + 1
 	capAmbientRaise = 2
 )

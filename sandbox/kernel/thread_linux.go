@@ -16,6 +16,7 @@ const (
 	prCapAmbient    = 47
 	capAmbientClear = 4
 	lastCapTried    = 63
+	coarseSlack     = 10_000_000 // nanoseconds
 
 	seccompSetFilter = 1
 
@@ -40,6 +41,13 @@ func Prctl(op int, a ...uintptr) error {
 
 // NoNewPrivs makes the thread and its children unable to gain privileges by exec.
 func NoNewPrivs() error { return Prctl(prNoNewPrivs, 1) }
+
+// CoarseTimers lets the kernel be late with the timers of every thread, of those
+// to come and of the programs that they start, by so many nanoseconds. A program
+// that is linked with cgo keeps the usual ones.
+func CoarseTimers(lateness int64) {
+	_, _, _ = syscall.AllThreadsSyscall(syscall.SYS_PRCTL, prSetTimerSlack, uintptr(lateness), 0)
+}
 
 // UsualTimers gives the thread, and what it starts, the timer slack that Linux
 // gives a program which nobody changed (50 µs).

@@ -78,7 +78,12 @@ func soon() bool {
 	return len(os.Args) > 2 && os.Args[1] == "run" && os.Getenv("AMBIT_SOCKET") == ""
 }
 
+// startLateness is by how much timers may be late at the start, where several
+// threads take work from each other, in nanoseconds.
+const startLateness = 2_000_000
+
 func startEarly() {
+	kernel.CoarseTimers(startLateness) // now, while there are few threads
 	early = make(chan started, 1)
 	go func() {
 		runtime.LockOSThread() // init dies with the thread, and this one stays
