@@ -91,7 +91,7 @@ func leave(t *testing.T, name string, free int64) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if n := int64(s.Bavail)*s.Bsize - free; n > 0 {
+	if n := int64(s.Bavail)*int64(s.Bsize) - free; n > 0 {
 		if err := syscall.Fallocate(int(f.Fd()), 0, 0, n); err != nil {
 			t.Fatal(err)
 		}
