@@ -5,6 +5,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"ambit"
@@ -13,6 +14,7 @@ import (
 // Desk is what the daemon does for people.
 type Desk interface {
 	Status(ctx context.Context) (Status, error)
+	Trust(ctx context.Context) (Trust, error)
 	Tasks(ctx context.Context, all bool) ([]Task, error)
 	Revoke(ctx context.Context, r Revoke) (Revoked, error)
 	Questions(ctx context.Context, all bool) ([]Question, error)
@@ -34,6 +36,13 @@ type Status struct {
 	Live        int       `json:"live_tasks"`
 	Open        int       `json:"open_questions"`
 	Trouble     string    `json:"trouble,omitempty"` // why actions are refused now
+}
+
+// Trust is what others need to verify the identities that the daemon gives.
+type Trust struct {
+	TrustDomain string          `json:"trust_domain"`
+	Bundle      json.RawMessage `json:"bundle"` // a SPIFFE bundle: JWKS of X.509 roots and JWT keys
+	PEM         string          `json:"pem"`    // the X.509 roots alone
 }
 
 // Task is one run of an agent.

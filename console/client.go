@@ -32,6 +32,11 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.do(ctx, "GET", "/v1/status", nil, &s)
 }
 
+// Trust asks for what verifies the daemon's identities.
+func (c *Client) Trust(ctx context.Context) (t Trust, err error) {
+	return t, c.do(ctx, "GET", "/v1/trust", nil, &t)
+}
+
 // Tasks lists live tasks, or all.
 func (c *Client) Tasks(ctx context.Context, all bool) (t []Task, err error) {
 	return t, c.do(ctx, "GET", "/v1/tasks"+query(all), nil, &t)

@@ -25,6 +25,7 @@ func (f *Fault) Error() string { return f.Msg }
 func Handler(d Desk) http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /v1/status", call(func(r *http.Request) (any, error) { return d.Status(r.Context()) }))
+	m.HandleFunc("GET /v1/trust", call(func(r *http.Request) (any, error) { return d.Trust(r.Context()) }))
 	m.HandleFunc("GET /v1/tasks", call(func(r *http.Request) (any, error) { return d.Tasks(r.Context(), all(r)) }))
 	m.HandleFunc("POST /v1/revoke", body(d.Revoke))
 	m.HandleFunc("GET /v1/questions", call(func(r *http.Request) (any, error) { return d.Questions(r.Context(), all(r)) }))

@@ -57,6 +57,15 @@ func Gone(ctx context.Context, h config.Home) error {
 	}
 }
 
+// Trust implements [console.Desk].
+func (d *Daemon) Trust(context.Context) (console.Trust, error) {
+	b, err := d.ids.Bundle()
+	if err != nil {
+		return console.Trust{}, err
+	}
+	return console.Trust{TrustDomain: d.settings.TrustDomain, Bundle: b.JWKS, PEM: string(b.PEM)}, nil
+}
+
 // Status implements [console.Desk].
 func (d *Daemon) Status(context.Context) (console.Status, error) {
 	s := console.Status{

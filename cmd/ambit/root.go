@@ -59,7 +59,7 @@ var commands = [...]struct {
 	{"init", "grants", initCmd}, {"explain", "grants", explainCmd}, {"lint", "grants", lintCmd}, {"contain", "grants", containCmd},
 	{"tasks", "people", tasksCmd}, {"revoke", "people", revokeCmd}, {"approvals", "people", approvalsCmd}, {"watch", "people", watchCmd},
 	{"show", "people", showCmd}, {"approve", "people", approveCmd}, {"deny", "people", denyCmd},
-	{"log", "evidence", logCmd}, {"verify", "evidence", verifyCmd}, {"version", "", versionCmd},
+	{"log", "evidence", logCmd}, {"verify", "evidence", verifyCmd}, {"trust", "evidence", trustCmd}, {"version", "", versionCmd},
 }
 
 // root makes the command line that begins with a word: that command, or all of

@@ -63,7 +63,7 @@ func (b *bench) web(seconds int) (bool, error) {
 	}
 	a := line("p50 added to one connection", ms(got[2][0].p50-got[0][0].p50), 0.5, "ms", true)
 	c := line("throughput against mitmproxy, 8 connections", got[2][1].rate/got[1][1].rate, 10, "times", false)
-	m, err := b.memory()
+	m, err := b.memory(got[2][1].rate)
 	if err != nil {
 		return false, err
 	}
@@ -108,9 +108,11 @@ func parse(c interface{ CombinedOutput() ([]byte, error) }) (l load, err error) 
 	return l, err
 }
 
-// memory is what the gatekeeper has resident, in MiB, after 10,000 requests.
-func (b *bench) memory() (float64, error) {
-	script := `wrk -t1 -c8 -d4s https://bench.test/ >out.txt; echo done >>out.txt; read wait`
+// memory is what the gatekeeper has resident, in MiB, after 10,000 requests at
+// about the given rate.
+func (b *bench) memory(rate float64) (float64, error) {
+	seconds := 2 + int(15000/max(rate, 100))
+	script := fmt.Sprintf(`wrk -t1 -c8 -d%ds https://bench.test/ >out.txt; echo done >>out.txt; read wait`, seconds)
 	c := b.command(b.ambit, "run", "--grants", b.path("work/web.yaml"), "--", "sh", "-c", strings.ReplaceAll(script, "out.txt", "/tmp/out.txt")+"; cat /tmp/out.txt")
 	in, err := c.StdinPipe()
 	if err != nil {
@@ -121,7 +123,7 @@ func (b *bench) memory() (float64, error) {
 	if err := c.Start(); err != nil {
 		return 0, err
 	}
-	time.Sleep(7 * time.Second)
+	time.Sleep(time.Duration(seconds+3) * time.Second)
 	rss, err := resident(c.Process.Pid)
 	in.Write([]byte("\n"))
 	in.Close()
