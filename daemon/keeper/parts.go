@@ -75,12 +75,12 @@ func (k *keeper) writable() (out []string) {
 func (k *keeper) spec(folder string) (sandbox.Spec, error) {
 	f := k.grants.File()
 	host := hostnameFor(f.Agent.Value)
-	home := ""
-	if !f.Sandbox.ThrowAway {
-		home = k.o.Home.AgentHome(f.Agent.Value)
-		if err := os.MkdirAll(home, 0o700); err != nil {
-			return sandbox.Spec{}, fmt.Errorf("cannot make the agent's home: %w", err)
-		}
+	home := k.o.Home.AgentHome(f.Agent.Value)
+	if f.Sandbox.ThrowAway {
+		home = filepath.Join(folder, "home")
+	}
+	if err := makeHome(home, f.Uses); err != nil {
+		return sandbox.Spec{}, err
 	}
 	dir := k.grants.Workspace
 	if under(k.o.Dir, dir) {

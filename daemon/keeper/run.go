@@ -216,8 +216,10 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		k.o.Report(k.box.Report())
 	}
 	k.open(ctx)
-	// Not at once: a command that ends soon would wait for it.
-	defer time.AfterFunc(roomAfter, daemon.LeaveRoom).Stop()
+	if !k.o.Terminal { // whose reader holds a processor each time it waits for a key
+		// Not at once: a command that ends soon would wait for it.
+		defer time.AfterFunc(roomAfter, daemon.LeaveRoom).Stop()
+	}
 	if err := k.recordStart(ctx, confined); err != nil {
 		return sandbox.Status{}, err
 	}
