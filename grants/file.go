@@ -190,7 +190,15 @@ type Profile struct {
 	Programs []Text // found through PATH by the caller; those missing are left out
 	Read     []Text // paths, with "~"; those missing are left out
 	Caches   []Text // paths; the task gets its own copy-on-write view
+	Home     []Seed
 	Env      []Env
 	Services []*Service
 	Lines    []*Line
+}
+
+// Seed is a file with which the agent's own home directory begins. It is
+// written when nothing has its name there, and is the agent's from then on.
+type Seed struct {
+	Path Text   // below the home directory, such as ".claude.json"
+	Data string // the whole file: text of at most 2,000 bytes, without a line end after it
 }

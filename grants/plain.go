@@ -291,6 +291,10 @@ func (p *page) profiles() {
 		list("the programs", u.Programs)
 		list("reading, where they exist,", u.Read)
 		list("its own copies, thrown away at the end, of", u.Caches)
+		for _, s := range u.Home {
+			p.item("the file %s in the agent's own home, where there is none, with the text", s.Path.Value)
+			p.b.WriteString("      " + strings.ReplaceAll(s.Data, "\n", "\n      ") + "\n")
+		}
 		if len(u.Env) > 0 {
 			p.item("the variables %s", envWords(u.Env))
 		}

@@ -49,7 +49,7 @@ func parseProfile(name string, src []byte) (*Profile, error) {
 
 func (w *walker) profile(root *yaml.Node) *Profile {
 	p := &Profile{}
-	m := w.fields(root, "a profile", "profile", "because", "programs", "read", "caches", "env", "services", "lines")
+	m := w.fields(root, "a profile", "profile", "because", "programs", "read", "caches", "home", "env", "services", "lines")
 	for _, key := range []string{"profile", "because"} {
 		if m[key] == nil {
 			w.add(nodePos(root), "", "a profile has no %s", key)
@@ -67,6 +67,9 @@ func (w *walker) profile(root *yaml.Node) *Profile {
 	if n := m["caches"]; n != nil {
 		p.Caches = w.paths(n, "caches")
 	}
+	if n := m["home"]; n != nil {
+		p.Home = w.seeds(n)
+	}
 	if n := m["env"]; n != nil {
 		p.Env = w.env(n)
 	}
@@ -80,6 +83,28 @@ func (w *walker) profile(root *yaml.Node) *Profile {
 		s.Profile = p.Name
 	}
 	return p
+}
+
+// seeds reads the files of the agent's own home: name: text.
+func (w *walker) seeds(n *yaml.Node) (out []Seed) {
+	for _, e := range w.entries(n, "home") {
+		name := e.key.Value
+		why := badPath(name)
+		if strings.ContainsAny(name[:1], "/~") || name == "." {
+			why = "is not below the home directory"
+		}
+		if class, _ := ProtectedIn(strings.Split(name, "/")); why == "" && class != "" && class != ClassAgent {
+			why = "is protected (" + string(class) + ")"
+		}
+		if why != "" {
+			w.add(e.key.Pos, "write a plain name, such as .config/tool.json", "home %s %s", show(name), why)
+			continue
+		}
+		if data := w.prose(e.val, "home "+show(name)).Value; data != "" {
+			out = append(out, Seed{e.key, data})
+		}
+	}
+	return out
 }
 
 func (w *walker) profileLines(p *Profile, n *yaml.Node) {
