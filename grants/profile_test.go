@@ -55,6 +55,18 @@ func TestProfileErrors(t *testing.T) {
 		"profile: y\nbecause: b\n":                                              `the profile in x is called "y"`,
 		"profile: x\nbecause: b\nread: [../y]\n":                                "climbs",
 		"profile: x\nbecause: b\nlines: {read: [{npm: /**}]}\n":                 `there is no service "npm"`,
+		"profile: x\nbecause: b\nhome: {../y: t}\n":                             "climbs",
+		"profile: x\nbecause: b\nhome: {a/../../y: t}\n":                        "climbs",
+		"profile: x\nbecause: b\nhome: {/etc/y: t}\n":                           "not below the home directory",
+		"profile: x\nbecause: b\nhome: {~/y: t}\n":                              "not below the home directory",
+		"profile: x\nbecause: b\nhome: {.: t}\n":                                "not below the home directory",
+		"profile: x\nbecause: b\nhome: {.bashrc: t}\n":                          "protected (shell)",
+		"profile: x\nbecause: b\nhome: {.config/git/config: t}\n":               "protected (hooks)",
+		"profile: x\nbecause: b\nhome: {.aws/credentials: t}\n":                 "protected (credentials)",
+		"profile: x\nbecause: b\nhome: {y: 1, y: 2}\n":                          "appears twice",
+		"profile: x\nbecause: b\nhome: {y: \"\\u202e\"}\n":                      "invisible",
+		"profile: x\nbecause: b\nhome: {y: []}\n":                               "must be text",
+		"profile: x\nbecause: b\nhome: [y]\n":                                   "must be a map",
 		"profile: x\nbecause: b\nenv: [A_TOKEN=b]\n":                            "would put a secret",
 		"profile: x\nbecause: b\nlines: {write: [{web: docs.example}]}\n":       "says why",
 		"profile: x\nbecause: b\nservices: {s: {kind: http, host: Bad.Host}}\n": "capital letters",
@@ -62,6 +74,26 @@ func TestProfileErrors(t *testing.T) {
 		if _, err := parseProfile("x", []byte(src)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", src, err, want)
 		}
+	}
+}
+
+// TestProfileHome: what a profile puts into the agent's home is shown as it is.
+func TestProfileHome(t *testing.T) {
+	p, err := parseProfile("x", []byte("profile: x\nbecause: b\nhome:\n  .config/y.json: |\n    {\n      \"a\":   1\n    }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Home) != 1 || p.Home[0].Path.Value != ".config/y.json" || p.Home[0].Data != "{\n  \"a\":   1\n}" {
+		t.Errorf("%+v", p.Home)
+	}
+	g := mustLoad(t, head+"uses: [claude]\n")
+	for _, s := range g.File().Uses[0].Home {
+		if text := g.Plain(); !strings.Contains(text, "\n      "+s.Data+"\n") || !strings.Contains(text, "the file "+s.Path.Value+" in") {
+			t.Errorf("%s is not shown:\n%s", s.Path.Value, text)
+		}
+	}
+	if len(g.File().Uses[0].Home) != 1 {
+		t.Errorf("%+v", g.File().Uses[0].Home)
 	}
 }
 
