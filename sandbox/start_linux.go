@@ -178,7 +178,7 @@ func (s *Sandbox) spawn() error {
 		return err
 	}
 	defer null.Close()
-	in, err, ok := s.early()
+	in, ok, err := s.early()
 	if !ok {
 		done := make(chan started)
 		go hold([3]int{int(std[0].Fd()), int(std[1].Fd()), int(std[2].Fd())}, done)
@@ -206,10 +206,10 @@ func (s *Sandbox) spawn() error {
 
 // early returns the init that started with this program, when the streams are
 // the program's own.
-func (s *Sandbox) early() (stage.Init, error, bool) {
+func (s *Sandbox) early() (stage.Init, bool, error) {
 	in := s.streams
 	if in.Stdin != os.Stdin || in.Stdout != os.Stdout || in.Stderr != os.Stderr {
-		return stage.Init{}, nil, false
+		return stage.Init{}, false, nil
 	}
 	return stage.Early()
 }

@@ -16,7 +16,10 @@ func main() {
 	if len(os.Args) > 1 {
 		word = os.Args[1]
 	}
-	err := root(word).ExecuteContext(ctx)
+	ok, err := plainRun(ctx, os.Args)
+	if !ok {
+		err = root(word).ExecuteContext(ctx)
+	}
 	stop()
 	if err != nil {
 		code := exitCode(err)

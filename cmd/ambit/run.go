@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"os/user"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"ambit/daemon/keeper"
@@ -38,29 +40,59 @@ refuses to start it, 126 when it cannot be executed, 127 when it is not found, 1
 ended by its expiry or by ` + "`ambit revoke`" + `.`,
 		Example: "  ambit run -- claude\n  ambit run --grants fix.yaml -- sh -c 'go test ./...'",
 	}
-	file := c.Flags().StringP("grants", "g", defaultGrants, "the grants file")
-	headless := c.Flags().Bool("headless", false, "never ask on this terminal; questions wait for `ambit approvals`")
-	noTTY := c.Flags().Bool("no-terminal", false, "give the command this process's own input and output instead of a terminal")
-	verbose := c.Flags().BoolP("verbose", "v", false, "print what the walls enforce")
-	c.Flags().SetInterspersed(false)
+	f := newRunFlags(c.Flags())
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return status{exitRefused, err.Error() + "\nsee `ambit run --help`"}
 	})
-	c.RunE = func(c *cobra.Command, args []string) error {
-		o, err := options(*file, args)
-		if err != nil {
-			return status{exitRefused, err.Error()}
-		}
-		o.Terminal = !*noTTY && term.IsTerminal(0) && term.IsTerminal(1)
-		if !o.Terminal && !*headless {
-			o.Prompt = prompt
-		}
-		if *verbose {
-			o.Report = func(r sandbox.Report) { fmt.Fprint(os.Stderr, r) }
-		}
-		return runTask(c.Context(), o)
-	}
+	c.RunE = func(c *cobra.Command, args []string) error { return f.run(c.Context(), args) }
 	return c
+}
+
+// runFlags are the flags of `ambit run`.
+type runFlags struct {
+	file                       *string
+	headless, noTTY, verbosely *bool
+}
+
+func newRunFlags(s *pflag.FlagSet) runFlags {
+	s.SetInterspersed(false)
+	return runFlags{
+		file:      s.StringP("grants", "g", defaultGrants, "the grants file"),
+		headless:  s.Bool("headless", false, "never ask on this terminal; questions wait for `ambit approvals`"),
+		noTTY:     s.Bool("no-terminal", false, "give the command this process's own input and output instead of a terminal"),
+		verbosely: s.BoolP("verbose", "v", false, "print what the walls enforce"),
+	}
+}
+
+// plainRun runs a command line of `ambit run` that needs nothing of the command
+// line's library but its flags: that library takes longer than a small sandbox.
+// ok is false for every other one.
+func plainRun(ctx context.Context, argv []string) (ok bool, err error) {
+	if len(argv) < 3 || argv[1] != "run" {
+		return false, nil
+	}
+	s := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	s.SetOutput(io.Discard)
+	f := newRunFlags(s)
+	if s.Parse(argv[2:]) != nil || s.NArg() == 0 {
+		return false, nil
+	}
+	return true, f.run(ctx, s.Args())
+}
+
+func (f runFlags) run(ctx context.Context, args []string) error {
+	o, err := options(*f.file, args)
+	if err != nil {
+		return status{exitRefused, err.Error()}
+	}
+	o.Terminal = !*f.noTTY && term.IsTerminal(0) && term.IsTerminal(1)
+	if !o.Terminal && !*f.headless {
+		o.Prompt = prompt
+	}
+	if *f.verbosely {
+		o.Report = func(r sandbox.Report) { fmt.Fprint(os.Stderr, r) }
+	}
+	return runTask(ctx, o)
 }
 
 func options(file string, args []string) (o keeper.Options, err error) {

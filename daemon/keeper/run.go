@@ -90,8 +90,8 @@ func Run(ctx context.Context, o Options) (sandbox.Status, error) {
 	return st, err
 }
 
-// run asks the daemon for the task's id, reads the grants and makes the task's
-// key while the sandbox's init starts.
+// run asks the daemon for the task's id and reads the grants; the sandbox's init
+// has started with this program and starts meanwhile.
 func (k *keeper) run(ctx context.Context) (st sandbox.Status, err error) {
 	k.applicant = k.apply(ctx)
 	defer func() {
@@ -99,33 +99,18 @@ func (k *keeper) run(ctx context.Context) (st sandbox.Status, err error) {
 			k.applicant.Close()
 		}
 	}()
-	begun := k.begin(ctx)
-	loadErr := k.load()
-	beginErr := begun()
-	if k.box != nil {
-		defer k.box.Abandon()
+	if err := k.load(); err != nil {
+		return st, err
 	}
-	for _, err := range []error{loadErr, beginErr} {
-		if err != nil {
-			return st, err
-		}
+	streams := sandbox.Streams{Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr}
+	if k.box, err = sandbox.Begin(ctx, streams); err != nil {
+		return st, err
 	}
+	defer k.box.Abandon()
 	if err := k.prepare(ctx); err != nil {
 		return st, err
 	}
 	return k.serve(ctx)
-}
-
-// begin starts the sandbox's init aside; the function that it returns waits for
-// it.
-func (k *keeper) begin(ctx context.Context) func() error {
-	streams := sandbox.Streams{Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr}
-	wait := sync.OnceValue(func() (err error) {
-		k.box, err = sandbox.Begin(ctx, streams)
-		return err
-	})
-	go wait()
-	return wait
 }
 
 // load reads the grants and works out what they need.

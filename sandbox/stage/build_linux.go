@@ -29,22 +29,34 @@ func (f *files) close() {
 	f.list, f.slave = nil, -1
 }
 
-// build makes the root, the network and the listeners, and enters the root.
-func build(p *plan.Plan) (f *files, err error) {
+// ground is what every sandbox has, whatever its plan says: it is made while the
+// gatekeeper still works on the plan.
+type ground struct {
+	root *root
+	ipv6 bool
+	err  error
+}
+
+func newGround() (g ground) {
+	if g.ipv6, g.err = network(); g.err == nil {
+		g.root, g.err = newRoot()
+	}
+	return g
+}
+
+// build makes the root and the listeners on the ground, and enters the root.
+func build(p *plan.Plan, g ground) (f *files, err error) {
+	if g.err != nil {
+		return nil, g.err
+	}
+	r := g.root
+	defer r.close()
 	if err := syscall.Sethostname([]byte(p.Hostname)); err != nil {
 		return nil, failed("set the host name", err)
 	}
-	f = &files{slave: -1}
-	if f.ipv6, err = network(); err != nil {
-		return nil, err
-	}
+	f = &files{slave: -1, ipv6: g.ipv6}
 	mask := syscall.Umask(0)
 	defer syscall.Umask(mask)
-	r, err := newRoot()
-	if err != nil {
-		return nil, err
-	}
-	defer r.close()
 	if err := r.steps(p.Steps); err != nil {
 		return nil, err
 	}

@@ -65,6 +65,7 @@ func serve(peer *peer) error {
 	if err := hide(); err != nil {
 		return err
 	}
+	g := newGround()
 	kind, body, err := peer.receive(plan.MaxPlan)
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func serve(peer *peer) error {
 		}
 	}
 	runner := newRunner(p, peer)
-	files, err := build(p)
+	files, err := build(p, g)
 	if err != nil {
 		return err
 	}

@@ -96,10 +96,10 @@ func startEarly() {
 
 // Early returns the init that was started with this program, once, and nothing
 // in a program that did not ask for one. Its standard files are the program's.
-func Early() (i Init, err error, ok bool) {
+func Early() (i Init, ok bool, err error) {
 	if early == nil {
-		return Init{}, nil, false
+		return Init{}, false, nil
 	}
 	s, ok := <-early
-	return s.init, s.err, ok
+	return s.init, ok, s.err
 }
