@@ -96,11 +96,9 @@ func inOneLine(s string) bool { return strings.Contains(s, long) }
 // program is how a person uses an agent program on the screen.
 type program struct {
 	name   string
-	args   []string
 	model  func(t testing.TB, ca *ambittest.CA, steps []ambittest.Step, names ...string) *ambittest.Model
 	host   string
 	key    string   // the variable of its credential
-	setUp  string   // what was done once before, in the agent's own home
 	first  []prompt // what it asks when it sees a folder for the first time
 	prompt string   // what shows that it takes input
 	quit   []prompt
@@ -124,15 +122,15 @@ var ended = regexp.MustCompile(`status-[0-9]`)
 
 // use drives a program from the shell to the shell: it asks, takes input, has
 // an answer from its model, and follows the size of the terminal. Ctrl-C is
-// its own. Afterwards the terminal is as it was.
+// its own. Afterwards the terminal is as it was. The agent's home is empty
+// before: nothing is set up, as for a person who has just installed Ambit.
 func (p *program) use(t *testing.T, uid int) {
 	h := ambittest.NewHome(t, uid)
 	s := &session{h: h, model: p.model(t, ambittest.NewCA(t), nil, p.host), key: ambittest.NewCanary("model key"),
 		docs: ambittest.NewDocs(t, ambittest.NewCA(t), "docs.example.org")}
 	s.grants(t, p.name)
-	want(t, s.run(t, p.key, "sh", "-c", p.setUp), 0)
 	d := newDesk(t, h, p.key+"="+s.key.Value)
-	d.types(t, "stty -g >before; $AMBIT_TEST_BINARY run -- "+strings.Join(append([]string{p.name}, p.args...), " ")+"; echo status-$?; stty -g >after")
+	d.types(t, "stty -g >before; $AMBIT_TEST_BINARY run -- "+p.name+"; echo status-$?; stty -g >after")
 	d.answer(t, p.first)
 	d.shows(t, p.prompt)
 	d.tmux(t, "send-keys", "-l", long)
@@ -188,35 +186,27 @@ func (d *desk) sane(t *testing.T) {
 	}
 }
 
-// TestClaudeScreen uses Claude Code on its own screen.
+// TestClaudeScreen uses Claude Code on its own screen. It asks neither for a
+// login nor whether to use the key, and looks for no other host.
 func TestClaudeScreen(t *testing.T) {
 	slow(t)
 	ambittest.Agent(t, "claude")
 	p := &program{
 		name: "claude", model: ambittest.NewAnthropic, host: "api.anthropic.com", key: "ANTHROPIC_API_KEY",
-		// At its very first start it asks hosts of its maker whether they are there.
-		setUp: `echo '{"hasCompletedOnboarding": true}' >~/.claude.json`,
-		first: []prompt{
-			{"Yes, I trust this folder", []string{"Enter"}},
-			{"Do you want to use this API key?", []string{"Up"}},
-			{"❯ 1. Yes", []string{"Enter"}},
-		},
+		first:  []prompt{{"Yes, I trust this folder", []string{"Enter"}}},
 		prompt: "? for shortcuts",
 		quit:   []prompt{{"? for shortcuts", []string{"C-c"}}, {"Press Ctrl-C again to exit", []string{"C-c"}}},
 	}
 	p.use(t, ambittest.Users()[len(ambittest.Users())-1])
 }
 
-// TestCodexScreen uses Codex on its own screen.
+// TestCodexScreen uses Codex on its own screen. It does not ask for a login, and
+// waits for no host that is refused.
 func TestCodexScreen(t *testing.T) {
 	slow(t)
 	ambittest.Agent(t, "codex")
-	// It survives that other hosts than the model's are refused, but waits for them.
-	quiet := []string{"--no-daemon", "--disable", "plugins", "--disable", "apps", "--disable", "remote_plugin",
-		"--disable", "api_key_model_discovery", "-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false"}
 	p := &program{
-		name: "codex", args: quiet, model: ambittest.NewOpenAI, host: "api.openai.com", key: "OPENAI_API_KEY",
-		setUp:  "printenv OPENAI_API_KEY | codex login --with-api-key",
+		name: "codex", model: ambittest.NewOpenAI, host: "api.openai.com", key: "OPENAI_API_KEY",
 		first:  []prompt{{"Trust and continue", []string{"Enter"}}},
 		prompt: "Ask Codex to do anything",
 		quit:   []prompt{{"Worked for", []string{"C-c"}}}, // before that, Ctrl-C would only end the turn
