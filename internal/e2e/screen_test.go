@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,13 +96,18 @@ func inOneLine(s string) bool { return strings.Contains(s, long) }
 
 // program is how a person uses an agent program on the screen.
 type program struct {
-	name   string
-	model  func(t testing.TB, ca *ambittest.CA, steps []ambittest.Step, names ...string) *ambittest.Model
-	host   string
-	key    string   // the variable of its credential
-	first  []prompt // what it asks when it sees a folder for the first time
-	prompt string   // what shows that it takes input
-	quit   []prompt
+	name       string
+	model      func(t testing.TB, ca *ambittest.CA, steps []ambittest.Step, names ...string) *ambittest.Model
+	kind       string   // of its model's service
+	path       string   // of the calls of its model
+	credential string   // the variable that holds it
+	inject     string   // what the grants say of how it is sent; "" for what the kind knows
+	header     string   // that the credential arrives in
+	format     string   // what arrives there, with a {}
+	refused    []string // what it tries besides, and does without
+	first      []prompt // what it asks when it sees a folder for the first time
+	prompt     string   // what shows that it takes input
+	quit       []prompt
 }
 
 // prompt is a text to wait for, and the keys that answer it.
@@ -126,10 +132,10 @@ var ended = regexp.MustCompile(`status-[0-9]`)
 // before: nothing is set up, as for a person who has just installed Ambit.
 func (p *program) use(t *testing.T, uid int) {
 	h := ambittest.NewHome(t, uid)
-	s := &session{h: h, model: p.model(t, ambittest.NewCA(t), nil, p.host), key: ambittest.NewCanary("model key"),
-		docs: ambittest.NewDocs(t, ambittest.NewCA(t), "docs.example.org")}
-	s.grants(t, p.name)
-	d := newDesk(t, h, p.key+"="+s.key.Value)
+	s := &session{h: h, model: p.model(t, ambittest.NewCA(t), nil, "api."+p.kind+".com"), key: ambittest.NewCanary("model key")}
+	h.Grants(t, "uses: ["+p.name+", git]\n"+head+"services:\n"+
+		service(p.kind, p.kind, "", s.model.Server, ", credential: {env: "+p.credential+"}"+p.inject)+files)
+	d := newDesk(t, h, p.credential+"="+s.key.Value)
 	d.types(t, "stty -g >before; $AMBIT_TEST_BINARY run -- "+p.name+"; echo status-$?; stty -g >after")
 	d.answer(t, p.first)
 	d.shows(t, p.prompt)
@@ -157,9 +163,21 @@ func (p *program) use(t *testing.T, uid int) {
 	if strings.Contains(d.tmux(t, "capture-pane", "-p", "-S", "-"), s.key.Value) {
 		t.Error("the credential was shown")
 	}
-	s.keyArrived(t, map[string]string{"claude": "/v1/messages", "codex": "/v1/responses"}[p.name], map[string]string{"claude": "X-Api-Key", "codex": "Authorization"}[p.name],
-		map[string]string{"claude": "", "codex": "Bearer "}[p.name]+s.key.Value)
+	s.keyArrived(t, p.path, p.header, strings.Replace(p.format, "{}", s.key.Value, 1))
+	p.onlyRefused(t, h)
 	verified(t, h, s.key)
+}
+
+// onlyRefused makes sure that nothing is refused to the program but what it is
+// known to try: a first start that waits for other hosts, or a program that needs
+// more than its profile gives, is seen here.
+func (p *program) onlyRefused(t *testing.T, h *ambittest.Home) {
+	t.Helper()
+	for _, e := range logged(t, h, "") {
+		if e.Verdict == "deny" && !slices.Contains(p.refused, strings.Trim(string(e.Resource), `"`)) {
+			t.Errorf("refused, and nobody has said whether it should be: %s %s", e.Operation, e.Resource)
+		}
+	}
 }
 
 // shell is the shell's process.
@@ -186,18 +204,30 @@ func (d *desk) sane(t *testing.T) {
 	}
 }
 
-// TestClaudeScreen uses Claude Code on its own screen. It asks neither for a
-// login nor whether to use the key, and looks for no other host.
+// TestClaudeScreen uses Claude Code on its own screen, with a key of the API and
+// with a token of a subscription. It asks neither for a login nor whether to use
+// the key, and looks for no other host.
 func TestClaudeScreen(t *testing.T) {
 	slow(t)
 	ambittest.Agent(t, "claude")
-	p := &program{
-		name: "claude", model: ambittest.NewAnthropic, host: "api.anthropic.com", key: "ANTHROPIC_API_KEY",
-		first:  []prompt{{"Yes, I trust this folder", []string{"Enter"}}},
-		prompt: "? for shortcuts",
-		quit:   []prompt{{"? for shortcuts", []string{"C-c"}}, {"Press Ctrl-C again to exit", []string{"C-c"}}},
+	p := program{
+		name: "claude", model: ambittest.NewAnthropic, kind: "anthropic", path: "/v1/messages",
+		refused: []string{"api.anthropic.com", "api.anthropic.com/api/claude_code/policy_limits", "api.anthropic.com/api/claude_code/settings"},
+		first:   []prompt{{"Yes, I trust this folder", []string{"Enter"}}},
+		prompt:  "? for shortcuts",
+		quit:    []prompt{{"? for shortcuts", []string{"C-c"}}, {"Press Ctrl-C again to exit", []string{"C-c"}}},
 	}
-	p.use(t, ambittest.Users()[len(ambittest.Users())-1])
+	t.Run("key", func(t *testing.T) {
+		p := p
+		p.credential, p.header, p.format = "ANTHROPIC_API_KEY", "X-Api-Key", "{}"
+		p.use(t, ambittest.Users()[len(ambittest.Users())-1])
+	})
+	t.Run("token", func(t *testing.T) {
+		p := p
+		p.credential, p.header, p.format = "CLAUDE_CODE_OAUTH_TOKEN", "Authorization", "Bearer {}"
+		p.inject = `, inject: {header: Authorization, format: "Bearer {}"}`
+		p.use(t, ambittest.Users()[len(ambittest.Users())-1])
+	})
 }
 
 // TestCodexScreen uses Codex on its own screen. It does not ask for a login, and
@@ -205,11 +235,13 @@ func TestClaudeScreen(t *testing.T) {
 func TestCodexScreen(t *testing.T) {
 	slow(t)
 	ambittest.Agent(t, "codex")
-	p := &program{
-		name: "codex", model: ambittest.NewOpenAI, host: "api.openai.com", key: "OPENAI_API_KEY",
-		first:  []prompt{{"Trust and continue", []string{"Enter"}}},
-		prompt: "Ask Codex to do anything",
-		quit:   []prompt{{"Worked for", []string{"C-c"}}}, // before that, Ctrl-C would only end the turn
+	p := program{
+		name: "codex", model: ambittest.NewOpenAI, kind: "openai", path: "/v1/responses",
+		credential: "OPENAI_API_KEY", header: "Authorization", format: "Bearer {}",
+		refused: []string{"raw.githubusercontent.com"}, // news for the first screen
+		first:   []prompt{{"Trust and continue", []string{"Enter"}}},
+		prompt:  "Ask Codex to do anything",
+		quit:    []prompt{{"Worked for", []string{"C-c"}}}, // before that, Ctrl-C would only end the turn
 	}
 	p.use(t, ambittest.Users()[len(ambittest.Users())-1])
 }
