@@ -98,12 +98,14 @@ func inOneLine(s string) bool { return strings.Contains(s, long) }
 type program struct {
 	name       string
 	model      func(t testing.TB, ca *ambittest.CA, steps []ambittest.Step, names ...string) *ambittest.Model
-	kind       string   // of its model's service
-	path       string   // of the calls of its model
-	credential string   // the variable that holds it
-	inject     string   // what the grants say of how it is sent; "" for what the kind knows
-	header     string   // that the credential arrives in
-	format     string   // what arrives there, with a {}
+	kind       string // of its model's service
+	path       string // of the calls of its model
+	credential string // the variable that holds it
+	inject     string // what the grants say of how it is sent; "" for what the kind knows
+	header     string // that the credential arrives in
+	format     string // what arrives there, with a {}
+	step       ambittest.Step
+	asks       []prompt // before it does the step
 	refused    []string // what it tries besides, and does without
 	first      []prompt // what it asks when it sees a folder for the first time
 	prompt     string   // what shows that it takes input
@@ -126,13 +128,16 @@ func (d *desk) answer(t *testing.T, ps []prompt) {
 
 var ended = regexp.MustCompile(`status-[0-9]`)
 
+// making is what the model has the program do.
+const making = "echo by the agent >made.txt"
+
 // use drives a program from the shell to the shell: it asks, takes input, has
 // an answer from its model, and follows the size of the terminal. Ctrl-C is
 // its own. Afterwards the terminal is as it was. The agent's home is empty
 // before: nothing is set up, as for a person who has just installed Ambit.
 func (p *program) use(t *testing.T, uid int) {
 	h := ambittest.NewHome(t, uid)
-	s := &session{h: h, model: p.model(t, ambittest.NewCA(t), nil, "api."+p.kind+".com"), key: ambittest.NewCanary("model key")}
+	s := &session{h: h, model: p.model(t, ambittest.NewCA(t), []ambittest.Step{p.step}, "api."+p.kind+".com"), key: ambittest.NewCanary("model key")}
 	h.Grants(t, "uses: ["+p.name+", git]\n"+head+"services:\n"+
 		service(p.kind, p.kind, "", s.model.Server, ", credential: {env: "+p.credential+"}"+p.inject)+files)
 	d := newDesk(t, h, p.credential+"="+s.key.Value)
@@ -151,7 +156,11 @@ func (p *program) use(t *testing.T, uid int) {
 	d.shows(t, "go on")
 	time.Sleep(300 * time.Millisecond) // Enter right after other keys is taken for a pasted line
 	d.keys(t, "Enter")
+	d.answer(t, p.asks)
 	d.shows(t, "All steps are done.")
+	if got := h.Read(t, "made.txt"); got != "by the agent\n" {
+		t.Errorf("the agent's command made %q: %q", got, s.model.Results())
+	}
 	if len(family(h, d.shell(t))) < 4 {
 		t.Error("the run has ended before it was told to")
 	}
@@ -212,6 +221,8 @@ func TestClaudeScreen(t *testing.T) {
 	ambittest.Agent(t, "claude")
 	p := program{
 		name: "claude", model: ambittest.NewAnthropic, kind: "anthropic", path: "/v1/messages",
+		step:    ambittest.Step{Tool: "Bash", Input: map[string]any{"command": making, "description": "make a file"}},
+		asks:    []prompt{{"Do you want to proceed?", []string{"Enter"}}},
 		refused: []string{"api.anthropic.com", "api.anthropic.com/api/claude_code/policy_limits", "api.anthropic.com/api/claude_code/settings"},
 		first:   []prompt{{"Yes, I trust this folder", []string{"Enter"}}},
 		prompt:  "? for shortcuts",
@@ -238,6 +249,7 @@ func TestCodexScreen(t *testing.T) {
 	p := program{
 		name: "codex", model: ambittest.NewOpenAI, kind: "openai", path: "/v1/responses",
 		credential: "OPENAI_API_KEY", header: "Authorization", format: "Bearer {}",
+		step:    ambittest.Step{Tool: "exec", Text: fmt.Sprintf("text(await tools.exec_command({cmd: %q}))", making)},
 		refused: []string{"raw.githubusercontent.com"}, // news for the first screen
 		first:   []prompt{{"Trust and continue", []string{"Enter"}}},
 		prompt:  "Ask Codex to do anything",
