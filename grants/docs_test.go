@@ -14,7 +14,31 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc := string(b)
-	n := 0
+	if n := examples(t, doc); n < 7 {
+		t.Errorf("only %d examples", n)
+	}
+	for _, k := range slices.Concat(fileKeys(), serviceKeys(), lineKeys(), ProfileNames(),
+		[]string{"workspace", "home", "memory", "processes", "cpu", "open-files", "header", "basic", "query", "command"}) {
+		if !strings.Contains(doc, "`"+k) && !strings.Contains(doc, "{"+k) {
+			t.Errorf("the reference does not name %s", k)
+		}
+	}
+}
+
+// TestAgentsDoc loads every example of the page about agent programs.
+func TestAgentsDoc(t *testing.T) {
+	b, err := os.ReadFile("../docs/agents.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := examples(t, string(b)); n < 3 {
+		t.Errorf("only %d examples", n)
+	}
+}
+
+// examples loads the examples of a document and says how many there are.
+func examples(t *testing.T, doc string) (n int) {
+	t.Helper()
 	for i, part := range strings.Split(doc, "\n```") {
 		src, isFile := strings.CutPrefix(part, "yaml\n")
 		fragment, isFragment := strings.CutPrefix(part, "yaml fragment\n")
@@ -27,13 +51,5 @@ func TestDocs(t *testing.T) {
 		n++
 		mustLoad(t, src)
 	}
-	if n < 7 {
-		t.Errorf("only %d examples", n)
-	}
-	for _, k := range slices.Concat(fileKeys(), serviceKeys(), lineKeys(), ProfileNames(),
-		[]string{"workspace", "home", "memory", "processes", "cpu", "open-files", "header", "basic", "query", "command"}) {
-		if !strings.Contains(doc, "`"+k) && !strings.Contains(doc, "{"+k) {
-			t.Errorf("the reference does not name %s", k)
-		}
-	}
+	return n
 }

@@ -14,6 +14,12 @@ import (
 var elsewhere = map[string]struct{ file, test string }{
 	"./examples/quickstart/run.sh": {"internal/e2e/quickstart_test.go", "func TestQuickstart"},
 	"./check all":                  {".ci/run", "./check all"},
+	"ambit run -- claude":          {"internal/e2e/screen_test.go", `name: "claude"`},
+	"ambit run -- codex":           {"internal/e2e/screen_test.go", `name: "codex"`},
+	"ambit run -- claude -p 'do the steps' --dangerously-skip-permissions": {
+		"internal/e2e/agents_test.go", `"claude", "-p", "do the steps", "--dangerously-skip-permissions",`},
+	"ambit run -- codex exec 'do the steps'": {"internal/e2e/agents_test.go", `"codex", "exec", "do the steps")`},
+	"ambit run -- sh -c 'rm ~/.claude.json'": {"internal/e2e/home_test.go", `in("rm ~/.claude.json")`},
 }
 
 // documents are what a person reads.

@@ -179,7 +179,7 @@ func TestCodexSession(t *testing.T) {
 			ambittest.Step{Tool: "exec", Text: `text(await tools.apply_patch("*** Begin Patch\n*** Add File: .git/hooks/pre-commit\n+#!/bin/sh\n*** End Patch"))`})
 		s.model = ambittest.NewOpenAI(t, ambittest.NewCA(t), steps, "api.openai.com")
 		s.grants(t, "codex")
-		r := s.run(t, "OPENAI_API_KEY", "codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "do the steps")
+		r := s.run(t, "OPENAI_API_KEY", "codex", "exec", "do the steps")
 		results := s.model.Results()
 		if len(results) != len(steps) {
 			t.Fatalf("%d of %d steps came back: %q\n%s", len(results), len(steps), results, r)
