@@ -119,6 +119,21 @@ func pushCommands(b []byte) (deletes, ok bool) {
 	return false, false
 }
 
+// PushCommands returns what a push asks for, "old new ref" each, and how many
+// bytes of the body follow. ok is false for what is no push.
+func PushCommands(b []byte) (commands []string, rest int, ok bool) {
+	if _, ok := pushCommands(b); !ok {
+		return nil, 0, false
+	}
+	for string(b[:4]) != "0000" {
+		n, _ := strconv.ParseUint(string(b[:4]), 16, 16) // read once already
+		line, _, _ := bytes.Cut(b[4:n], []byte{0})
+		commands = append(commands, string(bytes.TrimSuffix(line, []byte{'\n'})))
+		b = b[n:]
+	}
+	return commands, len(b) - 4, true
+}
+
 func pushCommand(line []byte) (deletes, ok bool) {
 	line, _, _ = bytes.Cut(line, []byte{0})
 	line = bytes.TrimSuffix(line, []byte{'\n'})

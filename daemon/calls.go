@@ -34,6 +34,10 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	if err := s.d.log.Err(); err != nil {
 		return nil, fmt.Errorf("%w; it is opened again when no task is left, or at once after `ambit daemon stop`", err)
 	}
+	// A gatekeeper enrols before it confines itself, and comes back with attach.
+	if err := checkFree(s.pid); err != nil {
+		return nil, &wire.Error{Code: "confined", Msg: err.Error()}
+	}
 	s.mu.Lock()
 	id := s.reserved
 	s.mu.Unlock()

@@ -69,6 +69,21 @@ func listen(dir, name string) (net.Listener, error) {
 // ownListener gives only connections of this user's processes.
 type ownListener struct{ net.Listener }
 
+// freeListener gives, of those, only the ones of processes that are not confined:
+// of people, and never of a gatekeeper that was taken over.
+type freeListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l freeListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil || checkFree(peerPID(c)) == nil {
+			return c, err
+		}
+		c.Close()
+	}
+}
+
 func (l *ownListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()

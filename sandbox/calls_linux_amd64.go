@@ -31,3 +31,8 @@ func archDangerous() []uint32 {
 func archProcesses() []uint32 {
 	return []uint32{unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_LINK, unix.SYS_SYMLINK}
 }
+
+// archMetadata change files that need not be opened, and are not for the gatekeeper.
+func archMetadata() []uint32 {
+	return []uint32{unix.SYS_CHMOD, unix.SYS_CHOWN, unix.SYS_LCHOWN, unix.SYS_UTIME, unix.SYS_UTIMES, unix.SYS_FUTIMESAT, unix.SYS_MKNOD, unix.SYS_INOTIFY_INIT}
+}

@@ -14,3 +14,5 @@ func archModeRules() []rule { return nil }
 func archDangerous() []uint32 { return []uint32{unix.SYS_KEXEC_FILE_LOAD} }
 
 func archProcesses() []uint32 { return nil }
+
+func archMetadata() []uint32 { return nil }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"ambit/sandbox/plan"
 	"ambit/sandbox/warden"
@@ -15,8 +16,27 @@ func named(rules []string, name string) bool {
 	return slices.ContainsFunc(rules, func(r string) bool { return warden.Match(r, name) })
 }
 
+// ends says whether a path ends with a rule of several names. It is the path on
+// the machine: the folder that is granted may be one of the names.
+func ends(rules []string, path string) bool {
+	segs := strings.Split(path, "/")
+	return slices.ContainsFunc(rules, func(r string) bool {
+		parts := strings.Split(r, "/")
+		if len(parts) < 2 || len(parts) > len(segs) {
+			return false
+		}
+		for i, p := range parts {
+			if !warden.Match(p, segs[len(segs)-len(parts)+i]) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func (s *search) secret(rel, name string) bool {
-	return s.Secrets && named(s.protect.Secrets, name) && !s.allowed(rel)
+	known := func() bool { return named(s.protect.Secrets, name) || ends(s.protect.Secrets, s.host+"/"+rel) }
+	return s.Secrets && known() && !s.allowed(rel)
 }
 
 // conceal notes a secret; of a symbolic link, what it leads to. What lies outside
@@ -49,6 +69,10 @@ func (b *builder) conceal(s *search) error {
 	for _, rel := range hide {
 		if !filepath.IsLocal(rel) {
 			return fmt.Errorf("cannot hide %q: it is not below %s", rel, s.Path)
+		}
+		// What lies in a hidden directory is hidden with it, and not there to be covered.
+		if slices.ContainsFunc(s.hidden, func(h string) bool { return inside(rel, h) }) {
+			continue
 		}
 		// What is covered already must not be covered read-only on top.
 		s.found = slices.DeleteFunc(s.found, func(f string) bool { return f == rel })

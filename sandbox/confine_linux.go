@@ -124,29 +124,70 @@ func confineRule(rs int, path string, rights uint64) error {
 }
 
 // gatekeeperFilter is the agent's filter without what makes programs, processes
-// and names that others would use.
+// and names that others would use, and without what acts on other processes or
+// on files that it cannot open: the person's are not in another namespace, and
+// Landlock looks at the opening only.
 func gatekeeperFilter(pid int) code {
-	not := append(archProcesses(), unix.SYS_KILL, unix.SYS_TKILL, unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_PIDFD_SEND_SIGNAL,
-		unix.SYS_TGKILL, unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE, unix.SYS_LINKAT, unix.SYS_SYMLINKAT,
-		unix.SYS_SHMGET, unix.SYS_SHMAT, unix.SYS_SETPGID, unix.SYS_SETSID)
+	not := slices.Concat(archProcesses(), archMetadata(), ownedByOthers())
 	var rules []rule
 	for _, nr := range slices.Concat(allowedCalls(), archAllowed()) {
-		if !slices.Contains(not, nr) {
+		if !slices.Contains(not, nr) && nr != unix.SYS_FCNTL && nr != unix.SYS_PRLIMIT64 && nr != unix.SYS_TGKILL {
 			rules = append(rules, rule{nr, doAllow})
 		}
 	}
 	for _, nr := range slices.Concat(not, dangerousCalls(), archDangerous(), foreignMemory()) {
-		if nr != unix.SYS_TGKILL {
-			rules = append(rules, rule{nr, doEPERM})
+		rules = append(rules, rule{nr, doEPERM})
+	}
+	for _, r := range append(archModeRules(), rule{unix.SYS_OPENAT, checkOpen(2)}) {
+		if !slices.Contains(not, r.nr) {
+			rules = append(rules, r)
 		}
 	}
 	rules = append(rules,
 		rule{unix.SYS_TGKILL, append(code{arg(0)}, append(oneOf(actEPERM, uint32(pid)), ret(actAllow))...)}, // Go's runtime preempts its own threads
-		rule{unix.SYS_CLONE, checkThread()}, rule{unix.SYS_IOCTL, checkIoctl()},
+		rule{unix.SYS_PRLIMIT64, append(code{arg(0)}, append(oneOf(actEPERM, 0, uint32(pid)), ret(actAllow))...)},
+		rule{unix.SYS_FCNTL, checkFcntl()},
+		rule{unix.SYS_CLONE, checkThread()}, rule{unix.SYS_IOCTL, checkOwnIoctl()},
 		rule{unix.SYS_SOCKET, checkSocket()}, rule{unix.SYS_SOCKETPAIR, checkPair()},
 		rule{unix.SYS_PERSONALITY, checkPersonality()})
-	return assemble(append(rules, modeRules()...), actENOSY)
+	return assemble(rules, actENOSY)
 }
+
+// ownedByOthers are the calls that reach processes, queues and files which are
+// not the gatekeeper's.
+func ownedByOthers() []uint32 {
+	return []uint32{
+		unix.SYS_KILL, unix.SYS_TKILL, unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_PIDFD_SEND_SIGNAL,
+		unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE, unix.SYS_LINKAT, unix.SYS_SYMLINKAT, unix.SYS_SETPGID, unix.SYS_SETSID,
+		unix.SYS_SETPRIORITY, unix.SYS_IOPRIO_SET, unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SCHED_SETATTR,
+		unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2, unix.SYS_FCHOWN, unix.SYS_FCHOWNAT, unix.SYS_UTIMENSAT, unix.SYS_MKNODAT,
+		unix.SYS_SETXATTR, unix.SYS_LSETXATTR, unix.SYS_FSETXATTR, unix.SYS_REMOVEXATTR, unix.SYS_LREMOVEXATTR, unix.SYS_FREMOVEXATTR,
+		unix.SYS_INOTIFY_INIT1, unix.SYS_INOTIFY_ADD_WATCH,
+		// The gatekeeper is in the IPC namespace of the person's programs.
+		unix.SYS_SHMGET, unix.SYS_SHMAT, unix.SYS_SHMDT, unix.SYS_SHMCTL, unix.SYS_SEMGET, unix.SYS_SEMOP, unix.SYS_SEMCTL, unix.SYS_SEMTIMEDOP, unix.SYS_MSGGET,
+		unix.SYS_MSGSND, unix.SYS_MSGRCV, unix.SYS_MSGCTL, unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK,
+	}
+}
+
+// checkFcntl refuses to have the kernel send signals in the gatekeeper's name
+// when a descriptor is ready (fcntl(2), "Managing signals"): it would send any
+// signal to any process of the person's.
+func checkFcntl() code {
+	return append(code{arg(1)}, noneOf(actEPERM, unix.F_SETOWN, unix.F_SETOWN_EX, unix.F_SETSIG)...)
+}
+
+// checkOwnIoctl is checkIoctl without what does the same as checkFcntl's, or
+// signals those whose terminal it is.
+func checkOwnIoctl() code {
+	return append(code{arg(1)}, noneOf(actEPERM, unix.TIOCSTI, tiocLinux, unix.TIOCSETD, unix.TIOCCONS,
+		fioSetOwn, siocSPgrp, unix.TIOCSPGRP, unix.TIOCSIG, unix.TIOCSCTTY, unix.TIOCNOTTY)...)
+}
+
+// ioctl(2) operations of sockets that set who gets their signals.
+const (
+	fioSetOwn = 0x8901
+	siocSPgrp = 0x8902
+)
 
 // checkThread allows new threads only.
 func checkThread() code {

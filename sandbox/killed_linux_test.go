@@ -291,7 +291,11 @@ func beConfined(a []string) int {
 		"read /proc/self/mem": attackOpen("/proc/self/mem"), "write /tmp": os.WriteFile(scratch+"/x", nil, 0o600),
 		"ptrace": unix.PtraceAttach(1), "mount": unix.Mount("x", "/tmp", "tmpfs", 0, ""), "signal parent": unix.Kill(os.Getppid(), 0),
 		"signal parent's thread": unix.Tgkill(os.Getppid(), os.Getppid(), 0), "signal through a pidfd": attackPidfd(os.Getppid()),
-		"signal init": unix.Kill(box.process.Pid, 0)} {
+		"signal init": unix.Kill(box.process.Pid, 0), "signal through a descriptor": attackOwner(unix.F_SETOWN, os.Getppid()),
+		"choose a descriptor's signal": attackOwner(unix.F_SETSIG, int(unix.SIGKILL)), "a descriptor's owner by ioctl": attackIoctlOwner(os.Getppid()),
+		"limit parent": unix.Prlimit(os.Getppid(), unix.RLIMIT_CORE, &unix.Rlimit{}, nil), "slow parent down": unix.Setpriority(unix.PRIO_PROCESS, os.Getppid(), 19),
+		"chmod": unix.Chmod(scratch, 0o711), "fchmodat": unix.Fchmodat(unix.AT_FDCWD, scratch, 0o711, 0), "setxattr": unix.Setxattr(scratch, "user.x", []byte("y"), 0),
+		"utimensat": unix.UtimesNanoAt(unix.AT_FDCWD, scratch, make([]unix.Timespec, 2), 0), "a queue of the host": attackQueue()} {
 		result(what, err)
 	}
 	if a[4] == "die" {
@@ -340,6 +344,36 @@ func attackPidfd(pid int) error {
 		return err
 	}
 	return unix.PidfdSendSignal(fd, 0, nil, 0)
+}
+
+// attackOwner makes the kernel send a signal to another process when there is
+// something to read.
+func attackOwner(op, arg int) error {
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(p[0])
+	defer unix.Close(p[1])
+	_, err = unix.FcntlInt(uintptr(p[0]), op, arg)
+	return err
+}
+
+func attackIoctlOwner(pid int) error {
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	return unix.IoctlSetPointerInt(s, fioSetOwn, pid)
+}
+
+func attackQueue() error {
+	id, _, e := unix.Syscall(unix.SYS_MSGGET, unix.IPC_PRIVATE, 0o600, 0)
+	if e == 0 {
+		unix.Syscall(unix.SYS_MSGCTL, id, unix.IPC_RMID, 0)
+	}
+	return errnoOrNil(e)
 }
 
 // TestStoppedInitDiesWithItsGatekeeper has init unable to notice that its

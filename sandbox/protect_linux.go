@@ -197,7 +197,9 @@ func (s *search) protected(rel, name string) bool {
 	if named(s.protect.Names, name) {
 		return true
 	}
-	return slices.ContainsFunc(s.protect.Paths, func(p string) bool { return strings.EqualFold(p, rel) })
+	// Also below the tree's root: there may be several repositories in it.
+	at := "/" + strings.ToLower(rel)
+	return slices.ContainsFunc(s.protect.Paths, func(p string) bool { return strings.HasSuffix(at, "/"+strings.ToLower(p)) })
 }
 
 // allowed says whether an exception names rel or something above it.

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,6 +78,9 @@ func logCmd() *cobra.Command {
 	dir := fl.String("dir", "", "the log's folder (default: AMBIT_HOME/log)")
 	asJSON := jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := knownFilters(f, *outcome); err != nil {
+			return err
+		}
 		d, err := logDir(*dir)
 		if err != nil {
 			return err
@@ -167,18 +171,43 @@ func printEntry(w io.Writer, e entry) error {
 	if op == mark {
 		op = e.Service
 	}
+	if e.Type == audit.Revoke {
+		op = e.Task
+	}
 	fmt.Fprintf(&b, " %-10s %s", mark, strings.TrimSpace(op+" "+printable(e.Resource, 120)))
 	if e.Effect != "" && e.Verdict != "" {
 		fmt.Fprintf(&b, " (%s, %s by %s)", e.Effect, e.Verdict, printable(e.DecidedBy, 60))
 	}
 	if e.Approval != "" {
-		fmt.Fprintf(&b, " approved by %s", printable(e.Approval, 40))
+		how := "approved by"
+		if e.Type == audit.Answer || e.Type == audit.Revoke {
+			how = "by" // an answer may be a no
+		}
+		fmt.Fprintf(&b, " %s %s", how, printable(e.Approval, 40))
 	}
 	if e.Detail != "" {
 		fmt.Fprintf(&b, " · %s", printable(e.Detail, 200))
 	}
 	_, err = fmt.Fprintln(w, b.String())
 	return err
+}
+
+// knownFilters refuses a filter that nothing can pass: an empty answer would look
+// like an empty log.
+func knownFilters(f audit.Filter, outcome string) error {
+	for _, x := range []struct {
+		flag, value string
+		known       []string
+	}{
+		{"verdict", f.Verdict, []string{"allow", "ask", "deny"}},
+		{"effect", f.Effect, []string{"read", "write", "irreversible", "unknown"}},
+		{"outcome", outcome, []string{"performed", "refused", "failed", "unknown"}},
+	} {
+		if x.value != "" && !slices.Contains(x.known, x.value) {
+			return status{64, fmt.Sprintf("cannot filter by --%s %s: it is one of %s", x.flag, x.value, strings.Join(x.known, ", "))}
+		}
+	}
+	return nil
 }
 
 func verifyCmd() *cobra.Command {

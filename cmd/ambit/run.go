@@ -33,7 +33,8 @@ func runCmd() *cobra.Command {
 		},
 		Long: `Run a command with exactly the access that the grants file names. The command gets an
 identity of its own, a sandbox, egress to granted names only, and placeholders where it
-expects credentials. Everything it attempts through the network, and its start and end, is in the log.
+expects credentials. Every request it makes to a granted port, every name it looks up, and its start and end are in the
+log; a connection to a port that no line names is refused at once and leaves no record.
 
 The exit status is the command's own; 128 and the signal when one ended it; 125 when Ambit
 refuses to start it, 126 when it cannot be executed, 127 when it is not found, 124 when the task was
@@ -58,7 +59,7 @@ func newRunFlags(s *pflag.FlagSet) runFlags {
 	s.SetInterspersed(false)
 	return runFlags{
 		file:      s.StringP("grants", "g", defaultGrants, "the grants file"),
-		headless:  s.Bool("headless", false, "never ask on this terminal; questions wait for `ambit approvals`"),
+		headless:  s.Bool("headless", false, "never ask on this terminal: see the questions with ambit approvals"),
 		noTTY:     s.Bool("no-terminal", false, "give the command this process's own input and output instead of a terminal"),
 		verbosely: s.BoolP("verbose", "v", false, "print what the walls enforce"),
 	}

@@ -118,24 +118,33 @@ func (k *keeper) argv() []string {
 func protect(g *Grants) (p sandbox.Protect) {
 	p.Conceal = secretFiles
 	for _, n := range grants.Protected() {
+		if n.Class.Reads() {
+			p.Secrets = append(p.Secrets, n.Path)
+		}
 		if strings.Contains(n.Path, "/") {
 			p.Paths = append(p.Paths, n.Path)
 			continue
 		}
 		p.Names = append(p.Names, n.Path)
-		if n.Class.Reads() {
-			p.Secrets = append(p.Secrets, n.Path)
-		}
 	}
 	// The file that says what the agent may do, whatever its name is.
 	if rel, err := filepath.Rel(g.Workspace, g.Path); err == nil && filepath.IsLocal(rel) {
 		p.Paths = append(p.Paths, rel)
 	}
-	for _, r := range g.Files() {
-		segs := strings.Split(strings.TrimPrefix(r.Path, "/"), "/")
-		if class, _ := grants.ProtectedIn(segs); class != "" && (r.Write || class.Reads()) {
-			p.Allowed = append(p.Allowed, r.Path)
+	allow := func(path string, write bool) {
+		segs := strings.Split(strings.TrimPrefix(path, "/"), "/")
+		if class, _ := grants.ProtectedIn(segs); class != "" && (write || class.Reads()) {
+			p.Allowed = append(p.Allowed, path)
 		}
+	}
+	for _, r := range g.Files() {
+		allow(r.Path, r.Write)
+	}
+	for _, t := range g.File().Sandbox.Read {
+		allow(g.absolute(t.Value), false)
+	}
+	for _, t := range g.File().Sandbox.Write {
+		allow(g.absolute(t.Value), true)
 	}
 	return p
 }

@@ -154,9 +154,11 @@ func (p *plan) granted() error {
 	at := func(t grants.Text) string { return fmt.Sprintf("%s:%d:%d", p.g.File().Name, t.Pos.Line, t.Pos.Column) }
 	for _, t := range s.Read {
 		add(p.g.absolute(t.Value), sandbox.ReadOnly, at(t))
+		p.searched(p.g.absolute(t.Value))
 	}
 	for _, t := range s.Write {
 		add(p.g.absolute(t.Value), sandbox.Writable, at(t))
+		p.searched(p.g.absolute(t.Value))
 	}
 	return errors.Join(errs...)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"ambit/catalog"
 )
 
 // Bounds of a preview, in bytes.
@@ -43,10 +45,23 @@ func (x *exchange) preview() string {
 		}
 	}
 	if x.in.length != 0 {
-		b.WriteString("\n" + bodyText(x.prefix))
+		b.WriteString("\n" + x.bodyText())
 	}
 	s := b.String()
 	return s[:min(len(s), maxPreview)]
+}
+
+// bodyText shows the body: of a push, what it asks for.
+func (x *exchange) bodyText() string {
+	if commands, rest, ok := catalog.PushCommands(x.prefix); ok {
+		var b strings.Builder
+		for _, c := range commands {
+			fmt.Fprintf(&b, "push (old new ref): %s\n", printable(c, maxPreviewLine))
+		}
+		fmt.Fprintf(&b, "[%d more bytes, which are the commits, are not shown]", rest)
+		return b.String()
+	}
+	return bodyText(x.prefix)
 }
 
 func bodyText(body []byte) string {
