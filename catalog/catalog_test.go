@@ -95,7 +95,7 @@ func TestClassify(t *testing.T) {
 		{"github", "GET", "https://github.com/acme/web/archive/main.zip", "github.web.get read repo:acme/web"},
 		{"github", "GET", "https://github.com/acme/web.git/HEAD", "git.fetch read repo:acme/web"},
 		{"github", "GET", "https://github.com/Acme/Web.git/info/refs?service=git-upload-pack", "git.fetch read repo:acme/web"},
-		{"github", "GET", "https://github.com/acme/web/info/refs?service=git-receive-pack", "git.push write repo:acme/web"},
+		{"github", "GET", "https://github.com/acme/web/info/refs?service=git-receive-pack", "git.fetch read repo:acme/web"},
 		{"github", "POST", "https://github.com/acme/web/git-upload-pack", "http.post irreversible http:github.com/acme/web/git-upload-pack"},
 		{"github", "POST", "https://github.com/login/oauth/access_token", "http.post irreversible http:github.com/login/oauth/access_token"},
 		{"github", "GET", "https://ghe.test/acme/web.git/info/refs?service=git-upload-pack", "git.fetch read repo:acme/web"},

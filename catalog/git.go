@@ -54,13 +54,15 @@ func cutTail(segs []string, tail ...string) ([]string, bool) {
 	return segs[:n], true
 }
 
-// gitRefs is the discovery of refs. Anything but a plain fetch counts as the
-// beginning of a push: a second service parameter is read by some servers.
+// gitRefs is the discovery of refs, which only reads, also when a push comes next:
+// a person who is asked about that sees what it changes then. Any other query
+// counts as a push: a second service parameter is read by some servers.
 func (r *Request) gitRefs() (Call, bool) {
 	if r.Method != "GET" && r.Method != "HEAD" {
 		return Call{}, false
 	}
-	if r.Query == "" || r.Query == "service=git-upload-pack" {
+	switch r.Query {
+	case "", "service=git-upload-pack", "service=git-receive-pack":
 		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
 	}
 	return Call{Operation: "git.push", Effect: ambit.Write}, true

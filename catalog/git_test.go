@@ -61,7 +61,7 @@ func TestGitShapes(t *testing.T) {
 	for _, c := range []struct{ method, path, ctype, body, want string }{
 		{"GET", "/info/refs?service=git-upload-pack", "", "", "git.fetch read"},
 		{"GET", "/info/refs", "", "", "git.fetch read"},
-		{"GET", "/info/refs?service=git-receive-pack", "", "", "git.push write"},
+		{"GET", "/info/refs?service=git-receive-pack", "", "", "git.fetch read"},
 		{"GET", "/info/refs?service=git-upload-pack&service=git-receive-pack", "", "", "git.push write"},
 		{"GET", "/info/refs?service=git%2dreceive-pack", "", "", "git.push write"},
 		{"POST", "/git-upload-pack", up, "0000", "git.fetch read"},
@@ -192,7 +192,7 @@ func TestRealGit(t *testing.T) {
 	run(t, dir, "git", "checkout", "-q", "-b", "main")
 	run(t, dir, "git", "commit", "-q", "--allow-empty", "-m", "one")
 	run(t, dir, "git", "push", "-q", "origin", "main", "main:other")
-	if got := g.take(); !slices.Equal(got, []string{"git.push write"}) {
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push write"}) {
 		t.Errorf("push: %v", got)
 	}
 	big := make([]byte, 3<<20) // over git's http.postBuffer: sent in chunks, after a probe
@@ -205,11 +205,11 @@ func TestRealGit(t *testing.T) {
 	run(t, dir, "git", "add", "big")
 	run(t, dir, "git", "commit", "-q", "-m", "two")
 	run(t, dir, "git", "-c", "http.postBuffer=1000", "-c", "core.compression=0", "push", "-q", "origin", "main")
-	if got := g.take(); !slices.Equal(got, []string{"git.push write"}) {
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push write"}) {
 		t.Errorf("large push: %v", got)
 	}
 	run(t, dir, "git", "push", "-q", "origin", ":other")
-	if got := g.take(); !slices.Equal(got, []string{"git.push write", "git.delete irreversible"}) {
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.delete irreversible"}) {
 		t.Errorf("deletion: %v", got)
 	}
 	run(t, dir, "git", "fetch", "-q", "origin")

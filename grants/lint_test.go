@@ -315,7 +315,7 @@ func TestStarterLint(t *testing.T) {
 	for _, lang := range [][]string{nil, {"go"}, {"node"}, {"python"}, {"go", "node", "python"}} {
 		for _, repo := range []string{"", "acme/web"} {
 			for _, agent := range []string{"", "claude", "codex"} {
-				g := mustLoad(t, string(Starter(Repository{Name: "web", GitHub: repo, Languages: lang, Agent: agent})))
+				g := mustLoad(t, string(Starter(Repository{Name: "web", GitHub: repo, Token: true, Languages: lang, Agent: agent})))
 				for _, f := range Lint(g, here()) {
 					if f.Severity == SeverityError {
 						t.Errorf("%v %q %q: %+v", lang, repo, agent, f)

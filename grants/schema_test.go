@@ -98,7 +98,7 @@ func TestSchemaAcceptsWhatParses(t *testing.T) {
 	for range 100 {
 		files = append(files, string(randomGrants(t, rnd).file.Canonical()))
 	}
-	for _, r := range []Repository{{}, {GitHub: "acme/web", Languages: []string{"go"}}} {
+	for _, r := range []Repository{{}, {GitHub: "acme/web"}, {GitHub: "acme/web", Token: true, Languages: []string{"go"}}} {
 		files = append(files, string(Starter(r)))
 	}
 	for _, src := range slices.Concat(files, corpora(t)) {

@@ -12,6 +12,7 @@ type Repository struct {
 	Name      string   // of the folder
 	Owner     string   // who answers for the agent, such as an e-mail address
 	GitHub    string   // "owner/name", when the remote is on github.com
+	Token     bool     // GITHUB_TOKEN is set where the file is written
 	Remote    string   // the remote's host, when it is elsewhere
 	Branch    string   // the default branch
 	Languages []string // names of profiles: "go", "node", "python"
@@ -104,6 +105,12 @@ func (s *starter) services() {
 	}
 	s.line("")
 	s.line("services:")
+	if !s.r.Token {
+		s.line("  # To push, and for private repositories, set GITHUB_TOKEN and add: credential: {env: GITHUB_TOKEN}.")
+		s.line("  # The token stays outside: the agent sees a placeholder.")
+		s.line("  github: {kind: github}")
+		return
+	}
 	s.line("  # The token stays outside: the agent sees a placeholder in GITHUB_TOKEN.")
 	s.line("  github: {kind: github, credential: {env: GITHUB_TOKEN}}")
 }

@@ -8,7 +8,8 @@ import (
 func TestStarter(t *testing.T) {
 	for name, r := range map[string]Repository{
 		"empty":  {},
-		"github": {Name: "Acme Web", Owner: "zoë@acme.example", GitHub: "acme/web", Branch: "main", Languages: []string{"go", "node"}, Agent: "claude"},
+		"github": {Name: "Acme Web", Owner: "zoë@acme.example", GitHub: "acme/web", Token: true, Branch: "main", Languages: []string{"go", "node"}, Agent: "claude"},
+		"public": {Name: "Acme Web", Owner: "zoë@acme.example", GitHub: "acme/web", Branch: "main", Languages: []string{"go"}},
 		"other":  {Name: "tool", Owner: "ops@acme.example", Remote: "git.acme.example", Languages: []string{"python", "cobol"}, Agent: "./run.sh"},
 	} {
 		src := Starter(r)

@@ -74,6 +74,7 @@ func starter(dir, agent string) ([]byte, error) {
 		Languages: languages(abs), Agent: agent,
 	}
 	remote := git(abs, "config", "--get", "remote.origin.url")
+	r.Token = os.Getenv("GITHUB_TOKEN") != ""
 	if r.GitHub = grants.GitHubRepository(remote); r.GitHub == "" {
 		r.Remote = hostOf(remote)
 	}

@@ -45,7 +45,7 @@ func (k *keeper) secret(ctx context.Context, s secret) (w wire.Secret, err error
 	case c.Env != "":
 		v, ok := k.o.Lookup(c.Env)
 		if !ok || v == "" {
-			return w, fmt.Errorf("the variable %s is not set; set it, or remove the service", c.Env)
+			return w, fmt.Errorf("the variable %s is not set; set it, or take the credential out of the service", c.Env)
 		}
 		w.Value = []byte(v)
 	case c.File != "":
