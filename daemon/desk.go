@@ -121,7 +121,7 @@ func (d *Daemon) Revoke(ctx context.Context, r console.Revoke) (console.Revoked,
 		}
 		d.broker.End(ctx, t.ID)
 		out.Tasks = append(out.Tasks, t.ID)
-		_, err := d.log.Append(ctx, audit.Record{Type: audit.Revoke, Task: string(t.ID), Agent: t.Agent, Approval: by, Detail: approval.Safe(r.Why, 400)})
+		_, err := d.log.Append(ctx, audit.Record{Type: audit.Revoke, Task: string(t.ID), Agent: t.Agent, Detail: approval.Safe("by "+by+": "+orElse(r.Why, "no reason given"), 400)})
 		errs = append(errs, err)
 	}
 	return out, errors.Join(errs...)
@@ -188,7 +188,9 @@ func (d *Daemon) Resolve(ctx context.Context, r console.Resolve) (console.Questi
 	}
 	by := username(os.Getuid())
 	rec := audit.ForAction(audit.Answer, &it.Action, it.Decision, it.Digest)
-	rec.Approval, rec.Detail = by, word(r.Approve)+" "+r.Ticket
+	if rec.Detail = "denied by " + by + " " + r.Ticket; r.Approve {
+		rec.Approval, rec.Detail = by, "approved "+r.Ticket
+	}
 	if _, err := d.log.Append(ctx, rec); err != nil {
 		return console.Question{}, err
 	}
@@ -205,12 +207,6 @@ func (d *Daemon) Resolve(ctx context.Context, r console.Resolve) (console.Questi
 	return d.Question(ctx, r.Ticket)
 }
 
-func word(yes bool) string {
-	if yes {
-		return "approved"
-	}
-	return "denied"
-}
 
 // Watch implements [console.Desk]: the open questions first, then each change.
 func (d *Daemon) Watch(ctx context.Context, each func(console.Question) error) error {

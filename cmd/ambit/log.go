@@ -179,11 +179,7 @@ func printEntry(w io.Writer, e entry) error {
 		fmt.Fprintf(&b, " (%s, %s by %s)", e.Effect, e.Verdict, printable(e.DecidedBy, 60))
 	}
 	if e.Approval != "" {
-		how := "approved by"
-		if e.Type == audit.Answer || e.Type == audit.Revoke {
-			how = "by" // an answer may be a no
-		}
-		fmt.Fprintf(&b, " %s %s", how, printable(e.Approval, 40))
+		fmt.Fprintf(&b, " approved by %s", printable(e.Approval, 40))
 	}
 	if e.Detail != "" {
 		fmt.Fprintf(&b, " · %s", printable(e.Detail, 200))

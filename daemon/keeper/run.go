@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -317,7 +318,7 @@ func (k *keeper) makeGate() (err error) {
 	k.names = names.New(k.plan.hosts, k.refusedName)
 	live := grants.NewLive(k.grants.Grants, time.Now)
 	k.pipe, err = pipeline.New(pipeline.Config{
-		Task: t.ID, Agent: t.Agent, Identity: k.link, Decider: live, Asker: asker{k.link, live}, Recorder: k.link, Minter: &minter{Minter: k.link, link: k.link, audience: k.plan.tokens},
+		Task: t.ID, Agent: t.Agent, Identity: k.link, Decider: gates{live}, Asker: asker{k.link, live}, Recorder: k.link, Minter: &minter{Minter: k.link, link: k.link, audience: k.plan.tokens},
 		Freeze: func(err error) { k.stop(&Ended{By: "the pipeline", Why: err.Error()}) },
 	})
 	if err != nil {
@@ -335,6 +336,19 @@ func (k *keeper) makeGate() (err error) {
 		Placeholders: marks, Alert: k.alert, Authority: k.ca, Roots: k.roots,
 	})
 	return err
+}
+
+// gates has the records say what a gate refused before the grants were asked.
+type gates struct{ *grants.Live }
+
+// Decide implements [pipeline.Decider].
+func (g gates) Decide(a *ambit.Action) ambit.Decision {
+	d := g.Live.Decide(a)
+	why, ok := a.Args[web.ArgRefused]
+	if ok && a.Service == "" && d.Verdict == ambit.Deny && !strings.HasPrefix(why, web.CodeNoRoute+":") {
+		d.By, d.Why = "gate", why
+	}
+	return d
 }
 
 // asker counts what a person approved before the action goes on.

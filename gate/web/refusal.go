@@ -70,6 +70,10 @@ type answerError struct {
 	RetryAfter int    `json:"retry_after,omitempty"` // seconds
 }
 
+// ArgRefused is the argument of an action that a gate refused by itself: the code
+// and why.
+const ArgRefused = "refused"
+
 // refuse records a refusal of the gate itself and returns what to tell the
 // agent. The record is made by the pipeline: the action names no service, which
 // no grant can allow.
@@ -83,7 +87,7 @@ func (g *Gate) refuse(ctx context.Context, a ambit.Action, r *refusal) answerErr
 	if a.Args == nil {
 		a.Args = map[string]string{}
 	}
-	a.Args["refused"] = r.code + ": " + orElse(r.detail, r.why)
+	a.Args[ArgRefused] = r.code + ": " + orElse(r.detail, r.why)
 	err := g.c.Do.Do(ctx, a, nil, func(context.Context, pipeline.Permit) (ambit.Outcome, string, error) {
 		return ambit.Refused, r.code, r // also when somebody allows the service without a name
 	})

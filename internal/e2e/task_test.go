@@ -123,6 +123,11 @@ try bearer -H "Authorization: Bearer $SHOP_TOKEN" $u
 		if n := len(docs.Seen()); n != 1 {
 			t.Errorf("the other service saw %d requests, want 1", n)
 		}
+		for _, e := range logged(t, h, "") {
+			if e.Outcome == "refused" && e.DecidedBy != "gate" {
+				t.Errorf("the log says that %s refused it: %+v", e.DecidedBy, e)
+			}
+		}
 		if a := h.Do(t, "log", "--type", "alert", "--json"); strings.Count(a.Stdout, "\n") < 6 {
 			t.Errorf("six alerts are wanted in the log:\n%s", a)
 		}
