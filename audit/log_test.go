@@ -62,7 +62,15 @@ func TestAppendReadVerify(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	id, err := l.Append(t.Context(), Record{Type: Outcome, Intent: 3, Outcome: "performed", Detail: "200"})
+	var third Record
+	for r, err := range Read(dir, 3, Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		third = r
+		break
+	}
+	id, err := l.Append(t.Context(), Record{Type: Outcome, Intent: 3, Task: third.Task, Outcome: "performed", Detail: "200"})
 	if err != nil || id != 431 {
 		t.Fatalf("Append = %v, %v", id, err)
 	}

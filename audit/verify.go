@@ -214,8 +214,12 @@ func (t *tally) record(r *Record) {
 	if r.Intent == 0 || r.Type != Outcome {
 		return
 	}
-	if _, ok := t.open[r.Intent]; !ok {
+	switch o, ok := t.open[r.Intent]; {
+	case !ok:
 		t.warn("%v: it closes %v, which is not an open intent", r.ID, r.Intent)
+	case o.Task != r.Task:
+		t.warn("%v: it closes %v, which is another task's intent and stays open", r.ID, r.Intent)
+		return
 	}
 	delete(t.open, r.Intent)
 }

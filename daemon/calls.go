@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -56,7 +57,7 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	}
 	marks, err := s.register(e.Task, in)
 	if err != nil {
-		s.d.finish(e.Task.ID, wire.End{Status: -1, Detail: "it could not be set up"})
+		s.over(wire.End{Status: -1, Detail: "it could not be set up"})
 		return nil, err
 	}
 	roots, err := s.d.ids.Bundle()
@@ -84,6 +85,11 @@ func (s *session) register(t identity.Task, in wire.Enrol) (map[string]string, e
 
 // attach begins the proof that a gatekeeper's task is its own.
 func (s *session) attach(in wire.Attach) answer {
+	// The authority has few challenges: only a task that lost its gatekeeper gets
+	// one, and a connection has one at a time.
+	if err := s.missed(in); err != nil {
+		return fail(&wire.Error{Code: "not-proved", Msg: err.Error()})
+	}
 	c, err := s.d.ids.Challenge()
 	if err != nil {
 		return fail(err)
@@ -92,6 +98,33 @@ func (s *session) attach(in wire.Attach) answer {
 	s.challenge, s.claim = &c, in
 	s.mu.Unlock()
 	return give(wire.Challenge{Nonce: c[:]}, nil)
+}
+
+// missed says whether the claim is of a live task that has no gatekeeper, and
+// the connection may make one.
+func (s *session) missed(in wire.Attach) error {
+	s.mu.Lock()
+	again := s.challenge != nil
+	s.mu.Unlock()
+	if again {
+		return errors.New("the connection has a challenge already: answer it")
+	}
+	if len(in.SVID) == 0 {
+		return errors.New("it shows no identity")
+	}
+	t, err := s.d.ids.VerifyX509(in.SVID[0])
+	if err != nil {
+		return err
+	}
+	if t.ID != in.Task {
+		return errors.New("the identity is another task's")
+	}
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	if s.d.sessions[t.ID] != nil {
+		return errors.New("the task has a gatekeeper already")
+	}
+	return nil
 }
 
 func (s *session) prove(in wire.Prove) answer {
@@ -164,14 +197,7 @@ func (s *session) jwt(ctx context.Context, in wire.JWT) (any, error) {
 }
 
 func (s *session) end(_ context.Context, in wire.End) (any, error) {
-	s.mu.Lock()
-	task, ended := s.task, s.ended
-	s.ended = true
-	s.mu.Unlock()
-	if ended {
-		return struct{}{}, nil
-	}
-	return struct{}{}, s.d.finish(task, in)
+	return struct{}{}, s.over(in)
 }
 
 // finish ends a task's leases, questions and identity, and records the end.

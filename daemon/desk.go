@@ -207,7 +207,6 @@ func (d *Daemon) Resolve(ctx context.Context, r console.Resolve) (console.Questi
 	return d.Question(ctx, r.Ticket)
 }
 
-
 // Watch implements [console.Desk]: the open questions first, then each change.
 func (d *Daemon) Watch(ctx context.Context, each func(console.Question) error) error {
 	ctx, cancel := context.WithCancel(ctx)

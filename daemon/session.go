@@ -137,18 +137,17 @@ func (s *session) take(t identity.Task) error {
 func (s *session) gone() {
 	s.d.touch()
 	s.mu.Lock()
-	task, reserved, ended := s.task, s.reserved, s.ended
-	s.ended = true
+	task, reserved := s.task, s.reserved
 	s.mu.Unlock()
 	if s.d.ending() {
 		return // a daemon that ends leaves its tasks to the next one
 	}
-	if task == "" {
+	s.over(wire.End{Status: -1, Detail: "its gatekeeper is gone"})
+	if reserved != task {
 		s.d.clean(reserved)
-		return
 	}
-	if !ended {
-		s.d.finish(task, wire.End{Status: -1, Detail: "its gatekeeper is gone"})
+	if task == "" {
+		return
 	}
 	s.d.mu.Lock()
 	if s.d.sessions[task] == s {
@@ -156,6 +155,18 @@ func (s *session) gone() {
 	}
 	s.d.mu.Unlock()
 	s.d.clean(task)
+}
+
+// over ends the session's task, once. From here on the session takes none.
+func (s *session) over(e wire.End) error {
+	s.mu.Lock()
+	task, ended := s.task, s.ended
+	s.ended = true
+	s.mu.Unlock()
+	if ended || task == "" {
+		return nil
+	}
+	return s.d.finish(task, e)
 }
 
 // parse reads an action that the gatekeeper says is canonical and of this
@@ -216,11 +227,19 @@ func (s *session) intent(in wire.Intent) answer {
 	if err != nil {
 		return fail(err)
 	}
+	s.mu.Lock()
+	full := len(s.open) >= maxOpenIntents
+	s.mu.Unlock()
+	if full {
+		return fail(fmt.Errorf("cannot take the action: %d actions have no outcome", maxOpenIntents))
+	}
 	r := audit.ForAction(audit.Intent, &a, in.Decision, g)
 	r.Approval, r.Data = in.Approval, args(a.Args)
+	kept := r
+	kept.Data = nil // the outcome does not say it again
 	return s.recorded(r, false, func(id ambit.RecordID) {
 		s.mu.Lock()
-		s.open[id] = r
+		s.open[id] = kept
 		s.mu.Unlock()
 	})
 }
@@ -235,11 +254,18 @@ func (s *session) refusal(in wire.Intent) answer {
 	return s.recorded(r, false, nil)
 }
 
+// maxOpenIntents bounds what a session keeps of actions without an outcome. A
+// gatekeeper has 4096 outcomes in hand at most.
+const maxOpenIntents = 8192
+
 func (s *session) outcome(in wire.Outcome) answer {
 	s.mu.Lock()
 	r, ok := s.open[in.Intent]
 	delete(s.open, in.Intent)
 	s.mu.Unlock()
+	if !ok && s.d.othersIntent(s, in.Intent) {
+		return nil
+	}
 	if !ok {
 		r = audit.Record{Task: string(s.taskID()), Agent: s.agent}
 	}
@@ -275,4 +301,22 @@ func args(m map[string]string) json.RawMessage {
 		return nil
 	}
 	return data(map[string]any{"args": m})
+}
+
+// othersIntent says whether the intent is one of another session's.
+func (d *Daemon) othersIntent(s *session, id ambit.RecordID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, o := range d.sessions {
+		if o == s {
+			continue
+		}
+		o.mu.Lock()
+		_, ok := o.open[id]
+		o.mu.Unlock()
+		if ok {
+			return true
+		}
+	}
+	return false
 }

@@ -104,6 +104,9 @@ func (s *Sandbox) Go() error {
 	switch kind {
 	case plan.Started:
 		s.term.run()
+		if s.feed != nil {
+			go feed(s.feed, int32(s.streams.Stdin.Fd()))
+		}
 		return nil
 	case plan.NotFound:
 		err = notStarted(string(body))
@@ -134,6 +137,7 @@ func (s *Sandbox) wait() {
 		}
 	}
 	<-s.ended
+	s.output.Wait()
 	s.status.Wall = time.Since(s.started)
 	switch {
 	case exited:

@@ -27,6 +27,9 @@ type Sandbox struct {
 	cgroup  *cgroup
 	report  Report
 	term    *terminal
+	parted  bool     // the agent has not the person's terminal, but what leads to it
+	feed    *os.File // the writing end of its standard input then
+	output  sync.WaitGroup
 
 	tcp      map[uint16]net.Listener
 	agent    net.Listener
@@ -178,6 +181,11 @@ func (s *Sandbox) spawn() error {
 		return err
 	}
 	defer null.Close()
+	closeApart, err := s.apart(&std)
+	defer closeApart()
+	if err != nil {
+		return err
+	}
 	in, ok, err := s.early()
 	if !ok {
 		done := make(chan started)
@@ -209,6 +217,14 @@ func (s *Sandbox) spawn() error {
 func (s *Sandbox) early() (stage.Init, bool, error) {
 	in := s.streams
 	if in.Stdin != os.Stdin || in.Stdout != os.Stdout || in.Stderr != os.Stderr {
+		return stage.Init{}, false, nil
+	}
+	if s.parted { // that init holds the terminal itself
+		if i, ok, err := stage.Early(); ok && err == nil {
+			unix.Close(i.Control)
+			_ = unix.Kill(i.PID, unix.SIGKILL)
+			_, _ = unix.Wait4(i.PID, nil, 0, nil)
+		}
 		return stage.Init{}, false, nil
 	}
 	return stage.Early()

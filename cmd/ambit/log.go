@@ -132,7 +132,7 @@ func printLog(_ context.Context, w io.Writer, records iter.Seq2[audit.Record, er
 			continue
 		}
 		e := entryOf(&r)
-		if i, ok := open[r.Intent]; ok && r.Type == audit.Outcome {
+		if i, ok := open[r.Intent]; ok && r.Type == audit.Outcome && i.Task == e.Task {
 			e.Data, e.Approval = i.Data, i.Approval
 			delete(open, r.Intent)
 		}

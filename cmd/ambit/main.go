@@ -11,10 +11,13 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	word := ""
 	if len(os.Args) > 1 {
 		word = os.Args[1]
+	}
+	ctx, stop := context.Background(), func() {}
+	if word != "run" { // it passes signals on; until it can, they end it
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	}
 	ok, err := plainRun(ctx, os.Args)
 	if !ok {

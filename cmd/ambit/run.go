@@ -87,9 +87,11 @@ func (f runFlags) run(ctx context.Context, args []string) error {
 		return status{exitRefused, err.Error()}
 	}
 	o.Terminal = !*f.noTTY && term.IsTerminal(0) && term.IsTerminal(1)
-	if !o.Terminal && !*f.headless {
+	// An agent that writes to the terminal could wipe a question and put another in its place.
+	if !o.Terminal && !*f.headless && !term.IsTerminal(0) && !term.IsTerminal(1) && !term.IsTerminal(2) {
 		o.Prompt = prompt
 	}
+	o.Elsewhere = o.Prompt == nil && !*f.headless && term.IsTerminal(2)
 	if *f.verbosely {
 		o.Report = func(r sandbox.Report) { fmt.Fprint(os.Stderr, r) }
 	}

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 
 	"ambit"
 	"ambit/config"
@@ -44,6 +47,9 @@ type Options struct {
 	// Prompt starts what asks the person on the terminal that the agent does not
 	// occupy, and returns how to end it. It may be nil.
 	Prompt func(ambit.TaskID) (stop func(), err error)
+	// Elsewhere says on Stderr where questions wait, when the file has some and there
+	// is no Prompt.
+	Elsewhere bool
 	// Report shows what the walls enforce. It may be nil.
 	Report func(sandbox.Report)
 }
@@ -187,6 +193,9 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		stopPrompt = stop
 	}
 	defer stopPrompt()
+	if k.o.Elsewhere && k.o.Prompt == nil && k.asks() {
+		fmt.Fprintln(k.o.Stderr, "ambit: what the grants ask you about waits for you in another window: ambit watch --answer")
+	}
 	if err := k.makeGate(); err != nil {
 		return sandbox.Status{}, err
 	}
@@ -202,7 +211,8 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		k.o.Report(k.box.Report())
 	}
 	k.open(ctx)
-	if !k.o.Terminal { // whose reader holds a processor each time it waits for a key
+	// Whoever reads a terminal holds a processor each time it waits for a key.
+	if !k.o.Terminal && (k.o.Stdin == nil || !term.IsTerminal(int(k.o.Stdin.Fd()))) {
 		// Not at once: a command that ends soon would wait for it.
 		defer time.AfterFunc(roomAfter, daemon.LeaveRoom).Stop()
 	}
@@ -213,6 +223,11 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		return sandbox.Status{}, err
 	}
 	return k.wait(ctx)
+}
+
+// asks says whether some line of the file asks a person.
+func (k *keeper) asks() bool {
+	return slices.ContainsFunc(k.grants.File().Lines, func(l *grants.Line) bool { return l.Section == grants.SectionAsk })
 }
 
 const roomAfter = 100 * time.Millisecond

@@ -191,8 +191,9 @@ func TestAskedOnTheTerminal(t *testing.T) {
 		api.Put("two", `{}`)
 		h := ambittest.NewHome(t, uid)
 		h.Grants(t, grants)
-		c := h.Ambit("run", "--no-terminal", "--", "sh", "-c",
-			"for i in one two; do curl -sS -o answer -w \"$i %{http_code}\\n\" -X DELETE https://api.example.org/items/$i >>said </dev/null; done")
+		run := h.Ambit("run", "--no-terminal", "--", "sh", "-c",
+			"for i in one two; do curl -sS -o answer -w \"$i %{http_code}\\n\" -X DELETE https://api.example.org/items/$i >>said; done")
+		c := h.Command("sh", append([]string{"-c", `"$@" </dev/null >errors 2>&1; exit $?`, "sh"}, bare(run)...)...)
 		c.Env = append(c.Env, "SHOP_TOKEN="+api.Token.Value)
 		s := onTerminal(t, c, 40, 120)
 		s.types(t, "", "yes or no")

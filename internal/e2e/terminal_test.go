@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,45 @@ func TestInterrupt(t *testing.T) {
 		io.WriteString(s.tty, "\x03")
 		if code := s.exit(t); code != 130 {
 			t.Errorf("exit status %d, want 130\n%q", code, s.out)
+		}
+		verified(t, h)
+	})
+}
+
+// bare is a command of ambit's without what makes it another user's.
+func bare(c *exec.Cmd) []string { return c.Args[slices.Index(c.Args, "run")-1:] }
+
+// TestTheTerminalStaysThePersons runs an agent without a terminal of its own. It
+// is in a session of its own, which job control does not hold: in the background
+// it must not read what the person types, nor at any time read the screen that it
+// writes to.
+func TestTheTerminalStaysThePersons(t *testing.T) {
+	slow(t)
+	users(t, func(t *testing.T, uid int) {
+		h := ambittest.NewHome(t, uid)
+		h.Grants(t, head+files)
+		agent := `if [ -t 0 ]; then echo "stdin is the terminal"; fi
+			timeout 1 head -c1 <&2 >back 2>&1; echo "the screen gave $(wc -c <back | tr -d ' ') bytes or an error"
+			read x; echo "the agent got <$x>"; cat >typed; echo over`
+		run := h.Ambit("run", "--no-terminal", "--", "sh", "-c", agent)
+		s := onTerminal(t, h.Command("sh", append([]string{"-c", `exec "$@"`, "sh"}, bare(run)...)...), 40, 120)
+		s.types(t, "", "or an error")
+		s.types(t, "for you\n", "the agent got <for you>")
+		s.types(t, "more\n\x04", "over")
+		if code := s.exit(t); code != 0 || strings.Contains(s.out.String(), "stdin is the terminal") {
+			t.Errorf("exit status %d\n%s", code, s.out)
+		}
+		if got := h.Read(t, "typed"); got != "more\n" {
+			t.Errorf("the agent got %q", got)
+		}
+		script := `set -m; "$@" & while [ ! -e started ]; do sleep 0.05; done; echo "shell is ready"; read a; read b; echo "the shell got <$a> <$b>"; kill %1; wait`
+		run = h.Ambit("run", "--no-terminal", "--", "sh", "-c", "touch started; cat >stolen; sleep 30")
+		s = onTerminal(t, h.Command("sh", append([]string{"-c", script, "sh"}, bare(run)...)...), 40, 120)
+		s.types(t, "", "shell is ready")
+		s.types(t, "sudo password\nand more\n", "the shell got <sudo password> <and more>")
+		s.exit(t)
+		if got := h.Read(t, "stolen"); got != "" {
+			t.Errorf("in the background the agent read %q", got)
 		}
 		verified(t, h)
 	})
