@@ -69,6 +69,9 @@ func (x *exchange) prepare(ctx context.Context) *refusal {
 		return bad
 	}
 	if x.r.HasCredential {
+		if bad := x.g.checkForeign(x.r.Service, x.in); bad != nil {
+			return bad
+		}
 		if bad := x.r.stripCredentials(x.in.header, &x.in.url); bad != nil {
 			return bad
 		}

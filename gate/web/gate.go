@@ -20,9 +20,9 @@ var errClosed = errors.New("cannot serve: the web gate is closed")
 type Gate struct {
 	c            Config
 	routes       routes
-	placeholders *matcher
-	lowered      []string // the placeholders in lower case
-	blanked      sync.Map // services for which a blanked placeholder was told of
+	placeholders marks
+	foreign      map[string]marks // by service: the placeholders of all others
+	blanked      sync.Map         // services for which a blanked placeholder was told of
 	buffers      copyBuffers
 	serverTLS    *tls.Config
 	h2           *http.Server

@@ -5,19 +5,55 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"ambit"
 )
 
-func (g *Gate) setPlaceholders(ps []Placeholder) {
+// marks finds some of the placeholders in short texts.
+type marks struct {
+	*matcher
+	lowered []string // the placeholders in lower case
+}
+
+func newMarks(ps []Placeholder) (m marks) {
 	var all [][]byte
 	for _, p := range ps {
-		f := placeholderForms(p.Value)
-		all = append(all, f...)
-		g.lowered = append(g.lowered, strings.ToLower(p.Value))
+		all = append(all, placeholderForms(p.Value)...)
+		m.lowered = append(m.lowered, strings.ToLower(p.Value))
 	}
-	g.placeholders = newMatcher(all...)
+	m.matcher = newMatcher(all...)
+	return m
+}
+
+func (g *Gate) setPlaceholders(ps []Placeholder) {
+	g.placeholders, g.foreign = newMarks(ps), map[string]marks{}
+	for _, p := range ps {
+		g.foreign[p.Service] = newMarks(slices.DeleteFunc(slices.Clone(ps), func(o Placeholder) bool { return o.Service == p.Service }))
+	}
+}
+
+// checkForeign looks for the placeholders of other services in the fields and the
+// query of a request whose own credential fields are then removed: they would not
+// leave, but who sends them there is to be told, and looked at.
+func (g *Gate) checkForeign(service string, in *inbound) *refusal {
+	m, ok := g.foreign[service]
+	if !ok {
+		m = g.placeholders // a service without one: all are others'
+	}
+	if len(m.pats) == 0 {
+		return nil
+	}
+	if m.holds(in.url.query) {
+		return leaked("URL")
+	}
+	for _, vs := range in.header {
+		if slices.ContainsFunc(vs, m.holds) {
+			return leaked("header")
+		}
+	}
+	return nil
 }
 
 // errPlaceholder ends a body in which a placeholder was found.
@@ -56,15 +92,15 @@ func (g *Gate) checkPlaceholders(in *inbound, prefix []byte) *refusal {
 	if len(g.placeholders.pats) == 0 {
 		return nil
 	}
-	if g.holdsPlaceholder(in.url.raw) || g.holdsPlaceholder(in.url.query) {
+	if g.placeholders.holds(in.url.raw) || g.placeholders.holds(in.url.query) {
 		return leaked("URL")
 	}
 	for k, vs := range in.header {
-		if g.namesPlaceholder(k) {
+		if g.placeholders.names(k) {
 			return leaked("header")
 		}
 		for _, v := range vs {
-			if g.holdsPlaceholder(v) {
+			if g.placeholders.holds(v) {
 				return leaked("header")
 			}
 		}
@@ -75,13 +111,13 @@ func (g *Gate) checkPlaceholders(in *inbound, prefix []byte) *refusal {
 	return nil
 }
 
-// holdsPlaceholder looks at a short text as it is, percent-decoded up to three
+// holds looks at a short text as it is, percent-decoded up to three
 // times, and decoded from base64.
-func (g *Gate) holdsPlaceholder(s string) bool {
+func (m marks) holds(s string) bool {
 	if len(s) < minPlaceholder {
 		return false
 	}
-	if g.placeholders.hasText(s) || strings.ContainsAny(s, folded) && g.placeholders.hasText(fold(s)) {
+	if m.hasText(s) || strings.ContainsAny(s, folded) && m.hasText(fold(s)) {
 		return true
 	}
 	for range 3 {
@@ -93,20 +129,20 @@ func (g *Gate) holdsPlaceholder(s string) bool {
 			break
 		}
 		s = d
-		if g.placeholders.hasText(s) {
+		if m.hasText(s) {
 			return true
 		}
 	}
-	return g.inBase64(s)
+	return m.inBase64(s)
 }
 
-// namesPlaceholder looks at a field's name, whose case was not kept.
-func (g *Gate) namesPlaceholder(k string) bool {
+// names looks at a field's name, whose case was not kept.
+func (m marks) names(k string) bool {
 	if len(k) < minPlaceholder {
 		return false
 	}
 	k = strings.ToLower(k)
-	for _, p := range g.lowered {
+	for _, p := range m.lowered {
 		if strings.Contains(k, p) {
 			return true
 		}
@@ -116,7 +152,7 @@ func (g *Gate) namesPlaceholder(k string) bool {
 
 // inBase64 looks into the last word of s, as in "Basic dXNlcjpwYXNz", also when
 // it was encoded twice.
-func (g *Gate) inBase64(s string) bool {
+func (m marks) inBase64(s string) bool {
 	s = strings.TrimRight(s, "=")
 	word := s[strings.LastIndexAny(s, " =,;&")+1:]
 	for range 2 {
@@ -124,7 +160,7 @@ func (g *Gate) inBase64(s string) bool {
 		if err != nil || len(d) < minPlaceholder {
 			return false
 		}
-		if g.placeholders.has(d) {
+		if m.has(d) {
 			return true
 		}
 		word = string(d)

@@ -124,7 +124,7 @@ func (x *exchange) guardBody(req *http.Request, found func(b []byte, at []span) 
 	if x.in.length == unknownLength {
 		size = copySize
 	}
-	req.Body = io.NopCloser(newScanner(src, x.g.placeholders, make([]byte, size), found))
+	req.Body = io.NopCloser(newScanner(src, x.g.placeholders.matcher, make([]byte, size), found))
 }
 
 // respond passes the response on.

@@ -75,7 +75,7 @@ func (x *exchange) socket(ctx context.Context, a ambit.Action, up io.ReadWriteCl
 
 // fromAgent searches what the agent sends for placeholders.
 func (x *exchange) fromAgent(ctx context.Context, a ambit.Action, buf []byte) *frames {
-	f := newFrames(x.in.r, true, x.g.placeholders, buf)
+	f := newFrames(x.in.r, true, x.g.placeholders.matcher, buf)
 	f.found, f.parted = x.onPlaceholder(ctx, a), errPlaceholder
 	return f
 }

@@ -56,7 +56,7 @@ func (g *Gate) guarded(r io.Reader) io.Reader {
 	if len(g.placeholders.pats) == 0 {
 		return r
 	}
-	return newScanner(r, g.placeholders, make([]byte, copySize), func([]byte, []span) error { return errPlaceholder })
+	return newScanner(r, g.placeholders.matcher, make([]byte, copySize), func([]byte, []span) error { return errPlaceholder })
 }
 
 // checkPassedHello compares the name in a ClientHello that is passed through,
