@@ -128,7 +128,7 @@ func (e Explanation) String() string {
 func (x ByBody) String() string {
 	s := fmt.Sprintf("%-5s  %s: %s, it %s (%s)", x.Decision.Verdict, x.Body, x.Action.Operation, effectVerb(x.Action.Effect), x.Decision.By)
 	if x.Explain != "" && x.Decision.Verdict != ambit.Allow {
-		s += "\n       more: ambit explain '" + x.Explain + "'"
+		s += "\n       more: ambit explain --grants FILE '" + x.Explain + "'"
 	}
 	return s
 }

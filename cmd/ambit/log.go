@@ -93,6 +93,9 @@ func logCmd() *cobra.Command {
 			*raw = true
 		}
 		if _, err := os.Stat(d); errors.Is(err, fs.ErrNotExist) {
+			if lost(d) {
+				return fmt.Errorf("cannot show the log: %s is gone, though the key that signs it is here: somebody deleted or moved it", d)
+			}
 			return fmt.Errorf("cannot show the log: there is none in %s yet; it begins with the first `ambit run`", d)
 		}
 		records := audit.Read(d, 0, f)
@@ -256,11 +259,20 @@ func verifyCmd() *cobra.Command {
 	return c
 }
 
+// lost says whether a log of this place has been signed before.
+func lost(dir string) bool {
+	_, err := os.Stat(filepath.Join(filepath.Dir(dir), "keys", "log.key"))
+	return err == nil
+}
+
 func publicKey(key, dir string) (string, error) {
 	if key != "" {
 		return strings.TrimSpace(key), nil
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "key.pub"))
+	if err != nil && lost(dir) {
+		return "", fmt.Errorf("cannot verify: the log %s is gone, or in part, though the key that signs it is here: somebody deleted or moved it: %w", dir, err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("cannot verify: there is no public key beside the log: %w; give it with --key", err)
 	}

@@ -6,16 +6,20 @@ import (
 	"ambit/sandbox/kernel"
 )
 
+// directory looks for the working directory.
+func (r *runner) directory() error {
+	fd, err := kernel.Open2(kernel.AtFDCWD, r.plan.Dir, kernel.OPath|syscall.O_DIRECTORY, 0)
+	if err == syscall.ENOENT {
+		return fault("cannot enter the working directory " + r.plan.Dir + ": no line of the grants shows it; add `files: [\".\"]` under read")
+	}
+	if err != nil {
+		return failed("enter the working directory "+r.plan.Dir, err)
+	}
+	return syscall.Close(fd)
+}
+
 // find looks for the command as execvp(3) does, in the agent's own PATH.
 func (r *runner) find() (string, error) {
-	if fd, err := kernel.Open2(kernel.AtFDCWD, r.plan.Dir, kernel.OPath|syscall.O_DIRECTORY, 0); err != nil {
-		if err == syscall.ENOENT {
-			return "", fault("cannot enter the working directory " + r.plan.Dir + ": no line of the grants shows it; add `files: [\".\"]` under read")
-		}
-		return "", failed("enter the working directory "+r.plan.Dir, err)
-	} else if err := syscall.Close(fd); err != nil {
-		return "", err
-	}
 	name := r.plan.Argv[0]
 	for i := 0; i < len(name); i++ {
 		if name[i] == '/' {

@@ -167,6 +167,9 @@ func (r *runner) supervise(f *files) error {
 	if err != nil || kind != plan.Go {
 		syscall.Exit(statusNoPeer)
 	}
+	if err := r.directory(); err != nil {
+		return peer.send(plan.Fault, []byte(err.Error()), nil)
+	}
 	path, err := r.find()
 	if err != nil {
 		return peer.send(plan.NotFound, []byte(err.Error()), nil)
