@@ -227,8 +227,8 @@ func TestCommandThatIsNotThere(t *testing.T) {
 	s.Argv, s.Dir = []string{"true"}, "/no/such/dir"
 	box, err := Start(t.Context(), s)
 	must(t, err)
-	if err := box.Go(); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "/no/such/dir") {
-		t.Error(err)
+	if err := box.Go(); err == nil || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "/no/such/dir") {
+		t.Errorf("a directory that is not there is no missing command: %v", err)
 	}
 	box.Wait()
 }

@@ -52,8 +52,13 @@ for i in $(seq 100); do curl -sS -K urls -w ' %{http_code}\n'; done`)
 	want(t, h.Do(t, "verify"), 0)
 	h.File(t, "plain.yaml", head+files)
 	refused := h.Do(t, "run", "--grants", "plain.yaml", "--", "touch", "ran")
-	want(t, refused, 125)
-	has(t, "the refusal", refused.Stderr, "cannot record", "no space left")
+	// The daemon whose log failed refuses; when it has ended already, the next one
+	// may find room for small records in the segment that there is.
+	small := refused.Code == 0
+	if !small {
+		want(t, refused, 125)
+		has(t, "the refusal", refused.Stderr, "cannot record", "no space left")
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +69,11 @@ for i in $(seq 100); do curl -sS -K urls -w ' %{http_code}\n'; done`)
 		return again.Code == 0
 	})
 	want(t, again, 0)
-	if _, err := os.Stat(filepath.Join(h.Workspace, "ran")); err == nil {
-		t.Error("what could not be recorded ran")
+	if _, err := os.Stat(filepath.Join(h.Workspace, "ran")); (err == nil) != small {
+		t.Errorf("exit status %d, and that it ran is %v", refused.Code, err == nil)
+	}
+	if n := len(logged(t, h, "")); small && strings.Count(h.Do(t, "log", "--type", "task.start", "--json").Stdout, "\n") < 3 {
+		t.Errorf("a task ran whose start is not among the %d records", n)
 	}
 	performed := 0
 	for _, e := range logged(t, h, "http.get") {
