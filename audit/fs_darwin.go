@@ -2,7 +2,6 @@ package audit
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -29,23 +28,4 @@ func (osFS) Lock(name string) (io.Closer, error) {
 		return nil, errLocked
 	}
 	return nil, err
-}
-
-// Current looks at the file and at its name.
-func (f osFile) Current(name string, size int64) error {
-	a, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	b, err := os.Lstat(name)
-	if err != nil {
-		return err
-	}
-	if !os.SameFile(a, b) {
-		return fmt.Errorf("%s is another file now", name)
-	}
-	if b.Size() != size {
-		return changed(name, b.Size(), size)
-	}
-	return nil
 }

@@ -469,3 +469,27 @@ func TestAQuestionAndItsAnswer(t *testing.T) {
 		t.Errorf("records are %v", got)
 	}
 }
+
+// The end is recorded while the last answers still go out: what was performed
+// must be in the log all the same.
+func TestAnOutcomeAfterTheEndIsRecorded(t *testing.T) {
+	x := start(t, newHome(t))
+	a := x.enrol("worker")
+	id, err := a.Intent(t.Context(), a.intent("http.post"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.End(t.Context(), wire.End{Detail: "the command ended"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Outcome(t.Context(), pipeline.End{Intent: id, Outcome: ambit.Performed, Detail: "200"}); err != nil {
+		t.Fatal(err)
+	}
+	a.Settle(t.Context())
+	a.Close()
+	x.end()
+	r, err := audit.Verify(x.home.Log(), publicKey(t, x.home), audit.VerifyOptions{})
+	if err != nil || r.OpenN != 0 {
+		t.Errorf("%d intents are open, %v", r.OpenN, err)
+	}
+}

@@ -36,6 +36,7 @@ type Link struct {
 	unacked []wire.Outcome // outcomes that are not known to be durable, in order
 	leases  map[string]wire.Leased
 	secrets map[string]bool // the services that have a credential
+	settled chan struct{}   // closed when unacked is empty, while somebody waits
 	stop    context.CancelFunc
 }
 
@@ -111,6 +112,26 @@ func (a *Applicant) Enrolled(ctx context.Context) (*Link, wire.Enrolled, error) 
 	l.stop = stop
 	go l.keep(watch, l.conn)
 	return l, out, nil
+}
+
+// Settle waits until the outcomes that were handed over are durable, ctx ends or
+// the daemon is gone. Close forgets those that are not.
+func (l *Link) Settle(ctx context.Context) {
+	l.mu.Lock()
+	c := l.conn
+	if c == nil || len(l.unacked) == 0 {
+		l.mu.Unlock()
+		return
+	}
+	l.settled = make(chan struct{})
+	settled := l.settled
+	l.mu.Unlock()
+	c.Flush()
+	select {
+	case <-settled:
+	case <-c.Done():
+	case <-ctx.Done():
+	}
 }
 
 // Close ends the link for good.
@@ -332,8 +353,12 @@ func (l *Link) acked(id ambit.RecordID) {
 	for i, o := range l.unacked {
 		if o.Intent == id {
 			l.unacked = append(l.unacked[:i], l.unacked[i+1:]...)
-			return
+			break
 		}
+	}
+	if len(l.unacked) == 0 && l.settled != nil {
+		close(l.settled)
+		l.settled = nil
 	}
 }
 

@@ -94,8 +94,16 @@ func Run(ctx context.Context, o Options) (sandbox.Status, error) {
 	}()
 	st, err := k.run(ctx)
 	k.end(st, err)
+	if k.link != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+		defer cancel()
+		k.link.Settle(ctx)
+	}
 	return st, err
 }
+
+// settleTime is how long the last outcomes have to become durable.
+const settleTime = time.Second
 
 // run asks the daemon for the task's id and reads the grants; the sandbox's init
 // has started with this program and starts meanwhile.

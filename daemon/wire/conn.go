@@ -138,12 +138,19 @@ func (w *Conn) send(method string, in any, got func(frame), later bool) (uint64,
 	return id, nil
 }
 
+// Flush sends what waits for company.
+func (w *Conn) Flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flush()
+}
+
 // lose sends what has waited long enough.
 func (w *Conn) lose() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.patient = false
-	w.flush()
+	w.mu.Unlock()
+	w.Flush()
 }
 
 // Wait returns the answer of a call that was sent. out may be nil.

@@ -282,3 +282,37 @@ func TestRouteThatMayAskWithoutForesight(t *testing.T) {
 		t.Errorf("got %d, the upstream saw %v", resp.StatusCode, reqs)
 	}
 }
+
+// A body that only begins as a push does is shown as it is: else a person would
+// approve what they do not see.
+func TestOnlyAPushIsShownAsAPush(t *testing.T) {
+	h := newHouse(t, nil, withCredential, asking)
+	var shown string
+	h.ask = func(q pipeline.Question) (pipeline.Answer, error) {
+		shown = q.Preview
+		return pipeline.Answer{Pending: true, Ticket: "t1", Until: time.Now().Add(time.Minute)}, nil
+	}
+	for _, body := range []string{"0000&transfer=everything", "0000\ntransfer everything"} {
+		resp, err := h.client("http/1.1").Post(h.url("/pay"), "application/x-www-form-urlencoded", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if !strings.Contains(shown, "everything") {
+			t.Errorf("the body %q is shown as\n%s", body, shown)
+		}
+	}
+}
+
+// A ref among very many is not lost without a word.
+func TestPushOfManyRefs(t *testing.T) {
+	var b strings.Builder
+	for i := range 500 {
+		line := fmt.Sprintf("%040d %040d refs/heads/b%03d\n", 1, 2, i)
+		fmt.Fprintf(&b, "%04x%s", len(line)+4, line)
+	}
+	x := &exchange{prefix: []byte(b.String() + "0000PACK"), acts: []ambit.Action{{Operation: "git.push"}}, in: &inbound{header: http.Header{}}}
+	if got := x.bodyText(); !strings.Contains(got, "500 refs") || !strings.Contains(got, "not shown") || len(got) > maxPreview/2 {
+		t.Errorf("%d bytes:\n%.400s", len(got), got)
+	}
+}

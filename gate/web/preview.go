@@ -51,17 +51,26 @@ func (x *exchange) preview() string {
 	return s[:min(len(s), maxPreview)]
 }
 
-// bodyText shows the body: of a push, what it asks for.
+// maxPreviewRefs bounds the refs of a push that are shown.
+const maxPreviewRefs = 20
+
+// bodyText shows the body: of a push, what it asks for. A body that only begins as
+// a push does is shown as it is, or an agent could hide it.
 func (x *exchange) bodyText() string {
-	if commands, rest, ok := catalog.PushCommands(x.prefix); ok {
-		var b strings.Builder
-		for _, c := range commands {
-			fmt.Fprintf(&b, "push (old new ref): %s\n", printable(c, maxPreviewLine))
-		}
-		fmt.Fprintf(&b, "[%d more bytes, which are the commits, are not shown]", rest)
-		return b.String()
+	commands, rest, ok := catalog.PushCommands(x.prefix)
+	if !ok || len(commands) == 0 || x.acts[0].Operation != "git.push" && x.acts[0].Operation != "git.delete" || x.in.header.Get("Content-Encoding") != "" {
+		return bodyText(x.prefix)
 	}
-	return bodyText(x.prefix)
+	var b strings.Builder
+	fmt.Fprintf(&b, "a push that changes %d refs (old new ref):\n", len(commands))
+	for _, c := range commands[:min(len(commands), maxPreviewRefs)] {
+		fmt.Fprintf(&b, "%s\n", printable(c, maxPreviewLine))
+	}
+	if n := len(commands) - maxPreviewRefs; n > 0 {
+		fmt.Fprintf(&b, "[%d MORE REFS are not shown]\n", n)
+	}
+	fmt.Fprintf(&b, "[%d more bytes, which are the commits, are not shown]", rest)
+	return b.String()
 }
 
 func bodyText(body []byte) string {
