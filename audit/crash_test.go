@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ambit"
@@ -220,12 +221,17 @@ func TestFailureAtEveryStep(t *testing.T) {
 }
 
 func TestBrokenLogStaysBroken(t *testing.T) {
+	synctest.Test(t, brokenLogStaysBroken)
+}
+
+func brokenLogStaysBroken(t *testing.T) {
 	k, m := newKey(t), newMemFS()
 	l, err := Create("log", k, Options{Segment: MinSegment, Checkpoint: time.Hour, fs: m})
 	if err != nil {
 		t.Fatal(err)
 	}
 	add(t, l, 2)
+	synctest.Wait() // the next segment is prepared: its steps are not in the way
 	m.mu.Lock()
 	m.failAt, m.failErr = m.steps+2, syscall.EIO // the next write's sync
 	m.mu.Unlock()
