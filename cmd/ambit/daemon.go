@@ -15,7 +15,7 @@ import (
 
 func daemonCmd() *cobra.Command {
 	c := &cobra.Command{
-		Use: "daemon", Short: "The daemon that keeps keys, credentials, approvals and the log", Args: cobra.NoArgs,
+		Use: "daemon", Short: "The daemon that keeps keys, credentials, approvals and the log", Args: known,
 		Long: "The daemon starts by itself when a command needs it, and ends by itself when nobody has\nneeded it for ten minutes. These commands are for looking and for services.",
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

@@ -66,6 +66,10 @@ func doctorCmd() *cobra.Command {
 	}
 	asJSON := jsonFlag(c)
 	c.RunE = func(*cobra.Command, []string) error {
+		// The walls that stand here would look like what the machine lacks.
+		if os.Getenv("AMBIT_SOCKET") != "" {
+			return errors.New("cannot check the machine from inside Ambit's sandbox: run `ambit doctor` in a shell outside it, where `ambit run` was started; `ambit whoami` says what this agent may do")
+		}
 		fs := sandbox.Doctor()
 		if *asJSON {
 			if err := printJSON(os.Stdout, fs); err != nil {

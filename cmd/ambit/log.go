@@ -102,7 +102,11 @@ func logCmd() *cobra.Command {
 		if *follow {
 			records = audit.Follow(c.Context(), d, 0, f)
 		}
-		return printLog(c.Context(), os.Stdout, records, *raw, *asJSON)
+		n, err := printLog(c.Context(), os.Stdout, records, *raw, *asJSON)
+		if err == nil && n == 0 && !*follow {
+			err = nobody(d, f)
+		}
+		return err
 	}
 	return c
 }
@@ -118,7 +122,7 @@ func logDir(dir string) (string, error) {
 	return h.Log(), nil
 }
 
-func printLog(_ context.Context, w io.Writer, records iter.Seq2[audit.Record, error], raw, asJSON bool) error {
+func printLog(_ context.Context, w io.Writer, records iter.Seq2[audit.Record, error], raw, asJSON bool) (n int, err error) {
 	show := printEntry
 	if asJSON {
 		show = func(w io.Writer, e entry) error { return printLine(w, e) }
@@ -127,8 +131,9 @@ func printLog(_ context.Context, w io.Writer, records iter.Seq2[audit.Record, er
 	var order []ambit.RecordID
 	for r, err := range records {
 		if err != nil {
-			return err
+			return n, err
 		}
+		n++
 		if r.Type == audit.Intent && !raw {
 			open[r.ID] = entryOf(&r)
 			order = append(order, r.ID)
@@ -140,15 +145,43 @@ func printLog(_ context.Context, w io.Writer, records iter.Seq2[audit.Record, er
 			delete(open, r.Intent)
 		}
 		if err := show(w, e); err != nil {
-			return err
+			return n, err
 		}
 	}
 	for _, id := range order {
 		if e, ok := open[id]; ok {
 			e.Outcome = "open"
 			if err := show(w, e); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// nobody says that the log has never heard of who was asked for: an empty answer
+// would look like one who did nothing.
+func nobody(dir string, f audit.Filter) error {
+	for _, x := range []struct {
+		what, name, hint string
+		only             audit.Filter
+	}{
+		{"task", f.Task, "its whole id is needed; `ambit tasks --all` lists them", audit.Filter{Task: f.Task}},
+		{"agent", f.Agent, "`ambit tasks --all` lists them", audit.Filter{Agent: f.Agent}},
+	} {
+		if x.name == "" {
+			continue
+		}
+		found := false
+		for _, err := range audit.Read(dir, 0, x.only) {
+			if err != nil {
 				return err
 			}
+			found = true
+			break
+		}
+		if !found {
+			return fmt.Errorf("cannot show the log of %s %s: no such %s is in it; %s", x.what, printable(x.name, 64), x.what, x.hint)
 		}
 	}
 	return nil

@@ -44,7 +44,17 @@ func TestMistakesSayTheNextStep(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"bogus"}, exitUsage, "unknown command"},
+		{[]string{"bogus"}, exitUsage, `no command "bogus": see `},
+		{[]string{"taks"}, exitUsage, "did you mean `ambit tasks`"},
+		{[]string{"bogus", "--help"}, exitUsage, `no command "bogus"`},
+		{[]string{"help", "bogus"}, exitUsage, `ambit has no command "bogus"`},
+		{[]string{"help", "explan"}, exitUsage, "did you mean `ambit explain`"},
+		{[]string{"help", "run", "bogus"}, exitUsage, `ambit run has no command "bogus"`},
+		{[]string{"help", "daemon", "stats"}, exitUsage, "did you mean `ambit daemon status`"},
+		{[]string{"daemon", "bogus"}, exitUsage, "ambit daemon --help"},
+		{[]string{"help"}, 0, "Evidence:"},
+		{[]string{"help", "run"}, 0, "exactly the access"},
+		{[]string{"help", "daemon", "status"}, 0, "without starting it"},
 		{[]string{"explain", "--bogus"}, exitUsage, "--help"},
 		{[]string{"revoke"}, exitUsage, "arg"},
 		{[]string{"explain", "-g", "x.yaml"}, exitUsage, "--help"},

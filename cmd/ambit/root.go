@@ -35,9 +35,6 @@ func exitCode(err error) int {
 	if s, ok := errors.AsType[status](err); ok {
 		return s.code
 	}
-	if strings.HasPrefix(err.Error(), "unknown command ") { // cobra has no type for it
-		return exitUsage
-	}
 	return exitFailed
 }
 
@@ -83,9 +80,10 @@ Exit status: 0 done, 1 failed, 64 wrong command line; run, lint, explain and con
 see their help.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          known,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	c.SetHelpCommand(helpCmd())
 	c.CompletionOptions.HiddenDefaultCmd = true
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w\nsee `%s --help`", err, c.CommandPath()))
@@ -102,7 +100,41 @@ see their help.`,
 	for _, x := range commands {
 		add(c, x.group, x.make())
 	}
+	// With a word that is no command, --help must not pass for an answer.
+	c.DisableFlagParsing = word != "" && word[0] != '-'
 	return c
+}
+
+// known refuses a word where a command should be, and names those that come near.
+func known(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see `" + c.CommandPath() + " --help`"
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean `" + c.CommandPath() + " " + strings.Join(near, "` or `"+c.CommandPath()+" ") + "`?"
+	}
+	return status{exitUsage, fmt.Sprintf("%s has no command %q: %s", c.CommandPath(), printable(args[0], 40), hint)}
+}
+
+// helpCmd is cobra's but for words that name no command: they are an error and
+// not the help of something else.
+func helpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Say what a command does",
+		RunE: func(c *cobra.Command, args []string) error {
+			at, rest, err := c.Root().Traverse(args)
+			if err == nil {
+				err = known(at, rest)
+			}
+			if err != nil {
+				return usage(err)
+			}
+			at.InitDefaultHelpFlag()
+			return at.Help()
+		},
+	}
 }
 
 func add(parent *cobra.Command, group string, c *cobra.Command) {
