@@ -13,15 +13,7 @@ import (
 func (a *Action) appendCanonical(b []byte) []byte {
 	b = appendMember(b, `{"agent":`, a.Agent)
 	if len(a.Args) > 0 {
-		b = append(b, `,"args":{`...)
-		for i, k := range sortedKeys(a.Args) {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendText(b, k), ':')
-			b = appendText(b, a.Args[k])
-		}
-		b = append(b, '}')
+		b = a.AppendArgs(append(b, `,"args":`...))
 	}
 	b = appendMember(b, `,"effect":`, a.Effect.String())
 	b = appendMember(b, `,"label":{"confidentiality":`, a.Label.Confidentiality.String())
@@ -31,6 +23,20 @@ func (a *Action) appendCanonical(b []byte) []byte {
 	b = a.Resource.appendSegments(append(b, `,"segments":`...))
 	b = appendMember(b, `},"service":`, a.Service)
 	b = appendMember(b, `,"task":`, string(a.Task))
+	return append(b, '}')
+}
+
+// AppendArgs appends the arguments' canonical form to b: one JSON object of
+// strings.
+func (a *Action) AppendArgs(b []byte) []byte {
+	b = append(b, '{')
+	for i, k := range sortedKeys(a.Args) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendText(b, k), ':')
+		b = appendText(b, a.Args[k])
+	}
 	return append(b, '}')
 }
 
