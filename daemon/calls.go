@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
 	"strconv"
 	"time"
@@ -50,14 +51,18 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.take(e.Task); err != nil {
+	k := kept{Name: in.File, Home: in.Home, Source: in.Grants}
+	err = s.take(e.Task, func() {
+		s.grants, s.judge = &k, s.d.newJudge(e.Task.ID, func() (kept, error) { return k, nil })
+	})
+	if err != nil {
 		s.d.finish(e.Task.ID, wire.End{Status: -1, Detail: "it was not taken up"})
 		s.d.clean(e.Task.ID)
 		return nil, err
 	}
 	marks, err := s.register(e.Task, in)
 	if err != nil {
-		s.over(wire.End{Status: -1, Detail: "it could not be set up"})
+		s.finish(wire.End{Status: -1, Detail: "it could not be set up"})
 		return nil, err
 	}
 	roots, err := s.d.ids.Bundle()
@@ -140,7 +145,11 @@ func (s *session) prove(in wire.Prove) answer {
 		err = fmt.Errorf("the identity is another task's")
 	}
 	if err == nil {
-		err = s.take(t)
+		err = s.take(t, func() {
+			s.judge = s.d.newJudge(t.ID, func() (kept, error) { return s.d.kept(t.ID) })
+			_, missing := os.Stat(s.d.keptAt(t.ID)) // it is written when the start is recorded
+			s.started = missing == nil
+		})
 	}
 	if err != nil {
 		return fail(&wire.Error{Code: "not-proved", Msg: err.Error()})
@@ -167,15 +176,26 @@ func (s *session) ask(ctx context.Context, in wire.Ask) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := audit.ForAction(audit.Question, &a, in.Decision, g)
+	if in.Decision.Verdict != ambit.Ask {
+		return nil, errors.New("cannot ask: the verdict is not ask")
+	}
+	d, err := s.judge.decision(&a, in.Decision, time.Now())
+	if err != nil {
+		_, lerr := s.d.log.Append(ctx, doubt(&a, g, in.Decision, err))
+		return nil, errors.Join(fmt.Errorf("cannot ask: %w", err), lerr)
+	}
+	r := audit.ForAction(audit.Question, &a, d, g)
 	r.Data = args(a.Args)
 	if _, err := s.d.log.Append(ctx, r); err != nil {
 		return nil, err
 	}
 	hold := min(time.Duration(s.d.settings.Hold), approval.MaxHold)
-	ans, err := s.d.desk.Ask(ctx, approval.Question{Action: a, Digest: g, Decision: in.Decision, Preview: in.Preview}, hold)
+	ans, err := s.d.desk.Ask(ctx, approval.Question{Action: a, Digest: g, Decision: d, Preview: in.Preview}, hold)
 	if err != nil {
 		return nil, err
+	}
+	if ans.Approved {
+		s.judge.grant(g, ans.By, d, time.Now())
 	}
 	return wire.Answer{Approved: ans.Approved, Pending: ans.Pending, By: ans.By, Ticket: ans.Ticket, Why: ans.Why, Until: ans.Until}, nil
 }
@@ -196,8 +216,12 @@ func (s *session) jwt(ctx context.Context, in wire.JWT) (any, error) {
 	return wire.JWTAnswer{Token: token, Expires: c.Expiry.Time()}, nil
 }
 
-func (s *session) end(_ context.Context, in wire.End) (any, error) {
-	return struct{}{}, s.over(in)
+// end takes what comes after it for too late, whatever is still on its way.
+func (s *session) end(in wire.End) answer {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	return wire.Waits(func(context.Context) (any, error) { return struct{}{}, s.finish(in) })
 }
 
 // finish ends a task's leases, questions and identity, and records the end.

@@ -34,6 +34,8 @@ type Daemon struct {
 	home     config.Home
 	settings config.Settings
 	build    string
+	compile  Compile
+	arrivals arrivals
 	since    time.Time
 
 	log    *audit.Log
@@ -69,8 +71,9 @@ func LeaveRoom() {
 }
 
 // Run serves until ctx ends, a person stops it, or nobody has needed it for
-// the idle time. The home's lock keeps a second one away.
-func Run(ctx context.Context, h config.Home, build string) error {
+// the idle time. The home's lock keeps a second one away. compile is how the tasks'
+// grants are read.
+func Run(ctx context.Context, h config.Home, build string, compile Compile) error {
 	if err := h.Make(); err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func Run(ctx context.Context, h config.Home, build string) error {
 	defer unlock()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &Daemon{home: h, build: build, since: time.Now(), busy: time.Now(), sessions: map[ambit.TaskID]*session{}, stop: stop, ctx: ctx}
+	d := &Daemon{home: h, build: build, compile: compile, since: time.Now(), busy: time.Now(), sessions: map[ambit.TaskID]*session{}, stop: stop, ctx: ctx}
 	if d.settings, err = h.Load(); err != nil {
 		return err
 	}

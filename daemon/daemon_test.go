@@ -19,9 +19,32 @@ import (
 	"ambit/config"
 	"ambit/console"
 	"ambit/daemon/wire"
+	"ambit/grants"
 	"ambit/identity"
 	"ambit/pipeline"
 )
+
+// grantsOf is what every agent of these tests may do.
+func grantsOf(agent string) string {
+	return "agent: " + agent + `
+services: {api: {kind: http, host: api.test, credential: {env: X}}}
+read:
+  - api: /items
+write:
+  - api: /items
+    because: it is the work
+ask:
+  - api: /items
+    operations: [delete]
+    because: a person looks first
+`
+}
+
+func compile(name string, src []byte, workspace, home string, now time.Time) (*grants.Grants, error) {
+	k := grants.DefaultKinds()
+	k.Workspace, k.Home = workspace, home
+	return grants.Load(name, src, k, now)
+}
 
 const canary = "canary-7f3a9b-credential"
 
@@ -37,7 +60,7 @@ func start(t testing.TB, h config.Home) *house {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	x := &house{t: t, home: h, stop: stop, done: make(chan error, 1)}
-	go func() { x.done <- Run(ctx, h, "test") }()
+	go func() { x.done <- Run(ctx, h, "test", compile) }()
 	t.Cleanup(x.end)
 	for range 2000 {
 		if c, err := dial(t.Context(), h.Run(), personSocket); err == nil {
@@ -104,6 +127,10 @@ func (x *house) tryEnrol(name string, change func(*wire.Enrol)) (*agent, error) 
 		Build: "test", Agent: name, OnBehalfOf: "tester", TTL: time.Hour, Command: []string{"true"}, Workspace: "/", CSR: csr,
 		Secrets: map[string]wire.Secret{"api": {Kind: "http", Value: []byte(canary)}},
 	}
+	e.File, e.Grants = "f", []byte(grantsOf(name))
+	if f, err := grants.Parse(e.File, e.Grants); err == nil {
+		e.Digest = f.Digest()
+	}
 	change(&e)
 	conn, err := dial(x.t.Context(), x.home.Run(), gateSocket)
 	if err != nil {
@@ -138,7 +165,7 @@ func (a *agent) intent(op string) pipeline.Intent {
 		Resource: ambit.Resource{Kind: "http", Segments: []string{"api.test", "items"}}, Args: map[string]string{"method": "POST"},
 	}
 	g, _ := act.Digest()
-	return pipeline.Intent{Action: act, Digest: g, Decision: ambit.Decision{Verdict: ambit.Allow, By: "f:1:1", Why: "because"}}
+	return pipeline.Intent{Action: act, Digest: g, Decision: ambit.Decision{Verdict: ambit.Allow, By: "f:6:5", Why: "it is the work"}}
 }
 
 // name is the agent's, from its identity.
@@ -191,7 +218,7 @@ func TestATaskFromItsEnrolmentToItsEnd(t *testing.T) {
 	noCanary(t, x.home.Dir)
 }
 
-func types(t *testing.T, h config.Home) (out []string) {
+func types(t testing.TB, h config.Home) (out []string) {
 	t.Helper()
 	for r, err := range audit.Read(h.Log(), 0, audit.Filter{}) {
 		if err != nil {
@@ -240,7 +267,7 @@ func noCanary(t *testing.T, dir string) {
 
 func TestASecondDaemonIsRefused(t *testing.T) {
 	x := start(t, newHome(t))
-	if err := Run(t.Context(), x.home, "test"); !errors.Is(err, ErrSecond) {
+	if err := Run(t.Context(), x.home, "test", compile); !errors.Is(err, ErrSecond) {
 		t.Errorf("got %v, want ErrSecond", err)
 	}
 }
@@ -366,6 +393,9 @@ func TestATaskOutlivesItsDaemon(t *testing.T) {
 	h := newHome(t)
 	x := start(t, h)
 	a := x.enrol("worker")
+	if _, err := a.Start(t.Context(), wire.Start{Walls: []byte(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
 	id, err := a.Intent(t.Context(), a.intent("http.post"))
 	if err != nil {
 		t.Fatal(err)
@@ -396,7 +426,7 @@ func TestATaskOutlivesItsDaemon(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for range 2000 {
 		if ok() {

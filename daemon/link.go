@@ -412,7 +412,11 @@ func (l *Link) JWT(ctx context.Context, audience string) (wire.JWTAnswer, error)
 // Alert records something that a person should look at. One that cannot be
 // recorded ends the task.
 func (l *Link) Alert(ctx context.Context, a wire.Alert) {
-	if err := l.call(ctx, wire.MethodAlert, a, nil); err != nil && l.Live() == nil {
+	err := l.call(ctx, wire.MethodAlert, a, nil)
+	if we, ok := errors.AsType[*wire.Error](err); ok && we.Code == wire.CodeOver {
+		return // its end was quicker
+	}
+	if err != nil && l.Live() == nil {
 		l.end(fmt.Errorf("an alert could not be recorded: %w", err))
 	}
 }

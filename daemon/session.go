@@ -29,18 +29,41 @@ type session struct {
 	challenge *identity.Challenge
 	claim     wire.Attach
 	open      map[ambit.RecordID]audit.Record // intents without an outcome
-	ended     bool
+	judge     *judge
+	grants    *kept // until they are kept on the disk
+	started   bool
+	ended     bool // or ending: only outcomes are recorded from here on
+	over      bool
+	settled   func() // it is none of the connections without a task any more
 }
 
 func newSession(d *Daemon, c net.Conn) {
 	s := &session{d: d, pid: peerPID(c), open: map[ambit.RecordID]audit.Record{}}
+	leave, ok := d.arrivals.admit(s.pid)
+	if !ok {
+		c.Close()
+		return
+	}
 	d.touch()
+	late := time.AfterFunc(arrivalTime, func() {
+		if s.taskID() == "" {
+			c.Close()
+		}
+	})
+	s.settled = func() { late.Stop(); leave() }
 	s.conn = wire.NewConn(c, s.handle)
 	go func() {
 		<-s.conn.Done()
+		s.settled()
 		s.gone()
 	}()
 }
+
+// Errors of calls that come too early, too late or twice.
+var (
+	errOver    = &wire.Error{Code: wire.CodeOver, Msg: "the task has ended: only outcomes of what it had begun are recorded"}
+	errStarted = &wire.Error{Code: "started", Msg: "the start of the task is recorded already"}
+)
 
 var errNoTask = &wire.Error{Code: "no-task", Msg: "the connection has no task: enrol or attach first"}
 
@@ -83,6 +106,9 @@ func (s *session) handle(method string, body json.RawMessage) wire.Step {
 	if s.taskID() == "" {
 		return fail(errNoTask)
 	}
+	if s.ending() && method != wire.MethodOutcome && method != wire.MethodEnd {
+		return fail(errOver)
+	}
 	switch method {
 	case wire.MethodStart:
 		return on(body, s.start)
@@ -101,9 +127,15 @@ func (s *session) handle(method string, body json.RawMessage) wire.Step {
 	case wire.MethodJWT:
 		return later(body, s.jwt)
 	case wire.MethodEnd:
-		return later(body, s.end)
+		return on(body, s.end)
 	}
 	return nil
+}
+
+func (s *session) ending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
 }
 
 func (s *session) taskID() ambit.TaskID {
@@ -113,7 +145,8 @@ func (s *session) taskID() ambit.TaskID {
 }
 
 // take makes the session the task's. A task has one gatekeeper.
-func (s *session) take(t identity.Task) error {
+// with sets what else the session has from then on; s.mu is held.
+func (s *session) take(t identity.Task, with func()) error {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
 	if s.d.sessions[t.ID] != nil {
@@ -128,7 +161,9 @@ func (s *session) take(t identity.Task) error {
 		return &wire.Error{Code: "gone", Msg: "the gatekeeper is gone"}
 	}
 	s.task, s.agent = t.ID, t.Agent
+	with()
 	s.d.sessions[t.ID] = s
+	s.settled()
 	return nil
 }
 
@@ -142,7 +177,7 @@ func (s *session) gone() {
 	if s.d.ending() {
 		return // a daemon that ends leaves its tasks to the next one
 	}
-	s.over(wire.End{Status: -1, Detail: "its gatekeeper is gone"})
+	s.finish(wire.End{Status: -1, Detail: "its gatekeeper is gone"})
 	if reserved != task {
 		s.d.clean(reserved)
 	}
@@ -157,13 +192,13 @@ func (s *session) gone() {
 	s.d.clean(task)
 }
 
-// over ends the session's task, once. From here on the session takes none.
-func (s *session) over(e wire.End) error {
+// finish ends the session's task, once. From here on the session takes none.
+func (s *session) finish(e wire.End) error {
 	s.mu.Lock()
-	task, ended := s.task, s.ended
-	s.ended = true
+	task, over := s.task, s.over
+	s.ended, s.over = true, true
 	s.mu.Unlock()
-	if ended || task == "" {
+	if over || task == "" {
 		return nil
 	}
 	return s.d.finish(task, e)
@@ -190,8 +225,8 @@ func (s *session) parse(raw json.RawMessage) (a ambit.Action, g ambit.Digest, er
 }
 
 // recorded answers with the record's id when it is durable.
-func (s *session) recorded(r audit.Record, lazily bool, then func(ambit.RecordID)) answer {
-	return wire.Replies(func(reply func(any, error)) {
+func (s *session) recorded(r audit.Record, lazily bool, then func(ambit.RecordID)) wire.Replies {
+	return func(reply func(any, error)) {
 		s.d.log.EnqueueFunc(r, lazily, func(id ambit.RecordID, err error) {
 			if err != nil {
 				reply(nil, err)
@@ -202,7 +237,7 @@ func (s *session) recorded(r audit.Record, lazily bool, then func(ambit.RecordID
 			}
 			reply(wire.Recorded{Record: id}, nil)
 		})
-	})
+	}
 }
 
 func (s *session) start(in wire.Start) answer {
@@ -210,13 +245,30 @@ func (s *session) start(in wire.Start) answer {
 	if !ok {
 		return fail(errNoTask)
 	}
-	return s.recorded(audit.Record{
+	s.mu.Lock()
+	again, k := s.started, s.grants
+	s.started, s.grants = true, nil
+	s.mu.Unlock()
+	if again {
+		return fail(errStarted)
+	}
+	rec := s.recorded(audit.Record{
 		Type: audit.TaskStart, Task: string(t.ID), Agent: t.Agent, Kind: "task", Resource: string(t.ID), Digest: t.Grants.String(),
 		Data: data(map[string]any{
 			"walls": in.Walls, "pid": in.PID, "spiffe_id": t.SPIFFE, "command": t.Command, "workspace": t.Workspace,
 			"on_behalf_of": t.OnBehalfOf, "owner": t.Owner, "purpose": t.Purpose, "expires": t.Expires.UTC().Format(time.RFC3339),
 		}),
 	}, false, nil)
+	return wire.Replies(func(reply func(any, error)) {
+		rec(reply)
+		// While the record becomes durable.
+		if k == nil {
+			return
+		}
+		if err := s.d.keep(t.ID, *k); err != nil {
+			fmt.Fprintln(stderr(), "ambit daemon: cannot keep the grants of a task, which another daemon could not take over:", err)
+		}
+	})
 }
 
 func (s *session) intent(in wire.Intent) answer {
@@ -233,7 +285,11 @@ func (s *session) intent(in wire.Intent) answer {
 	if full {
 		return fail(fmt.Errorf("cannot take the action: %d actions have no outcome", maxOpenIntents))
 	}
-	r := audit.ForAction(audit.Intent, &a, in.Decision, g)
+	d, err := s.judge.intent(&a, g, in, time.Now())
+	if err != nil {
+		return s.doubted(&a, g, in.Decision, err)
+	}
+	r := audit.ForAction(audit.Intent, &a, d, g)
 	r.Approval, r.Data = in.Approval, args(a.Args)
 	kept := r
 	kept.Data = nil // the outcome does not say it again

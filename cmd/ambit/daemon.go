@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ambit/daemon"
+	"ambit/daemon/keeper"
 )
 
 func daemonCmd() *cobra.Command {
@@ -27,7 +28,7 @@ func daemonCmd() *cobra.Command {
 				return err
 			}
 			daemon.LeaveRoom()
-			err = daemon.Run(c.Context(), h, build())
+			err = daemon.Run(c.Context(), h, build(), keeper.Compile)
 			if errors.Is(err, daemon.ErrSecond) {
 				return status{daemon.ExitSecond, "cannot start the daemon: another one is live in " + h.Dir}
 			}

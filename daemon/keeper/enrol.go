@@ -75,7 +75,7 @@ func (k *keeper) enrol(secrets map[string]wire.Secret) error {
 	f := k.grants.File()
 	e := wire.Enrol{
 		Build: k.o.Build, Agent: f.Agent.Value, Owner: f.Owner.Value, Purpose: f.Purpose.Value, OnBehalfOf: k.o.Person, TTL: f.Expires,
-		Command: k.o.Argv, Workspace: k.grants.Workspace, Grants: k.grants.Source, Digest: f.Digest(), CSR: k.csr, Secrets: secrets,
+		Command: k.o.Argv, Workspace: k.grants.Workspace, Grants: k.grants.Source, File: f.Name, Home: k.grants.Person, Digest: f.Digest(), CSR: k.csr, Secrets: secrets,
 		Writable: k.writable(), Audiences: slices.Compact(slices.Sorted(maps.Values(k.plan.tokens))),
 	}
 	defer func() {

@@ -77,6 +77,11 @@ func Read(path string, getenv func(string) string, now time.Time) (*Grants, erro
 	return g, nil
 }
 
+// Compile is how the daemon reads a task's grants, once more and by itself.
+func Compile(name string, source []byte, workspace, home string, now time.Time) (*grants.Grants, error) {
+	return grants.Load(name, source, Kinds(workspace, home), now)
+}
+
 // absolute makes a path of the file absolute: from the person's home with "~",
 // else from the workspace.
 func (g *Grants) absolute(p string) string {

@@ -28,6 +28,9 @@ const (
 // somebody's word, and everything of it must be cut now.
 const MethodRevoke = "revoke"
 
+// CodeOver is the code of the error of a call that comes after the task's end.
+const CodeOver = "over"
+
 // Reserved is the id of the task that the connection will enrol, if it does: its
 // folder can be made meanwhile.
 type Reserved struct {
@@ -46,6 +49,8 @@ type Enrol struct {
 	Command    []string          `json:"command"`
 	Workspace  string            `json:"workspace"`
 	Grants     []byte            `json:"grants"`    // the file, as it was read
+	File       string            `json:"file"`      // its name, as decisions cite it
+	Home       string            `json:"home"`      // where its "~" is
 	Digest     ambit.Digest      `json:"digest"`    // of its canonical form
 	CSR        []byte            `json:"csr"`       // PKCS #10, DER; the key stays with the gatekeeper
 	Secrets    map[string]Secret `json:"secrets"`   // by service
