@@ -2,10 +2,10 @@ package audit
 
 import "unicode/utf8"
 
-// plain says that data is an object in canonical form (RFC 8785) of nothing
+// canonicalStrings says that data is an object in canonical form (RFC 8785) of nothing
 // but objects and strings, with names in printable ASCII: what is recorded of
 // almost every action. A false says nothing: a library then writes the form.
-func plain(data []byte) bool {
+func canonicalStrings(data []byte) bool {
 	rest, ok := plainObject(data, MaxDataDepth)
 	return ok && len(rest) == 0 && utf8.Valid(data)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/gowebpki/jcs"
 )
 
-func TestPlain(t *testing.T) {
+func TestCanonicalStrings(t *testing.T) {
 	for s, want := range map[string]bool{
 		`{}`: true,
 		`{"args":{"a":"\"\\\b\t\n\f\r\u0000\u001f\u000b","b":"ü😀"},"z":""}`: true,
@@ -36,19 +36,19 @@ func TestPlain(t *testing.T) {
 		`""`:                        false,
 		``:                          false,
 		strings.Repeat(`{"a":`, 40): false,
-		strings.Repeat(`{"a":`, MaxDataDepth) + `{}` + strings.Repeat(`}`, MaxDataDepth):       false,
+		strings.Repeat(`{"a":`, MaxDataDepth) + `{}` + strings.Repeat(`}`, MaxDataDepth):     false,
 		strings.Repeat(`{"a":`, MaxDataDepth-1) + `{}` + strings.Repeat(`}`, MaxDataDepth-1): true,
 	} {
-		if got := plain([]byte(s)); got != want {
-			t.Errorf("plain(%s) = %v", s, got)
+		if got := canonicalStrings([]byte(s)); got != want {
+			t.Errorf("canonicalStrings(%s) = %v", s, got)
 		}
 	}
 }
 
-func FuzzPlain(f *testing.F) {
+func FuzzCanonicalStrings(f *testing.F) {
 	f.Add([]byte(`{"args":{"a":"\"\\\u0000","b":"ü"},"z":""}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if !plain(b) {
+		if !canonicalStrings(b) {
 			return
 		}
 		c, err := jcs.Transform(b)

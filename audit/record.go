@@ -190,7 +190,7 @@ func canonicalData(data json.RawMessage) ([]byte, error) {
 	if len(data) > MaxRecord {
 		return nil, fmt.Errorf("cannot record: data has %d bytes, at most %d", len(data), MaxRecord)
 	}
-	if plain(data) {
+	if canonicalStrings(data) {
 		return data, nil
 	}
 	if n, err := objectEnd(data); err != nil || len(bytes.TrimSpace(data[n:])) != 0 {
