@@ -185,7 +185,7 @@ func (s *session) ask(ctx context.Context, in wire.Ask) (any, error) {
 		return nil, errors.Join(fmt.Errorf("cannot ask: %w", err), lerr)
 	}
 	r := audit.ForAction(audit.Question, &a, d, g)
-	r.Data = args(a.Args)
+	r.Data = args(&a)
 	if _, err := s.d.log.Append(ctx, r); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -207,21 +206,15 @@ func (s *session) finish(e wire.End) error {
 // parse reads an action that the gatekeeper says is canonical and of this
 // task. Bytes that are not canonical would have another digest for another
 // reader.
-func (s *session) parse(raw json.RawMessage) (a ambit.Action, g ambit.Digest, err error) {
-	if err := wire.Strict(raw, &a); err != nil {
-		return a, g, fmt.Errorf("cannot read the action: %w", err)
-	}
-	c, err := a.Canonical()
+func (s *session) parse(raw json.RawMessage) (ambit.Action, ambit.Digest, error) {
+	a, g, err := ambit.ParseAction(raw)
 	if err != nil {
 		return a, g, err
-	}
-	if string(c) != string(raw) {
-		return a, g, errors.New("cannot take the action: it is not in canonical form")
 	}
 	if a.Task != s.taskID() || a.Agent != s.agent {
 		return a, g, errors.New("cannot take the action: it names another task")
 	}
-	return a, sha256.Sum256(c), a.Check()
+	return a, g, a.Check()
 }
 
 // recorded answers with the record's id when it is durable.
@@ -290,7 +283,7 @@ func (s *session) intent(in wire.Intent) answer {
 		return s.doubted(&a, g, in.Decision, err)
 	}
 	r := audit.ForAction(audit.Intent, &a, d, g)
-	r.Approval, r.Data = in.Approval, args(a.Args)
+	r.Approval, r.Data = in.Approval, args(&a)
 	kept := r
 	kept.Data = nil // the outcome does not say it again
 	return s.recorded(r, false, func(id ambit.RecordID) {
@@ -306,7 +299,7 @@ func (s *session) refusal(in wire.Intent) answer {
 		return fail(err)
 	}
 	r := audit.ForAction(audit.Refusal, &a, in.Decision, g)
-	r.Outcome, r.Detail, r.Data = ambit.Refused.String(), in.Why, args(a.Args)
+	r.Outcome, r.Detail, r.Data = ambit.Refused.String(), in.Why, args(&a)
 	return s.recorded(r, false, nil)
 }
 
@@ -352,11 +345,12 @@ func data(v any) json.RawMessage {
 	return b
 }
 
-func args(m map[string]string) json.RawMessage {
-	if len(m) == 0 {
+// args is what a record keeps of an action's arguments, in canonical form.
+func args(a *ambit.Action) json.RawMessage {
+	if len(a.Args) == 0 {
 		return nil
 	}
-	return data(map[string]any{"args": m})
+	return append(a.AppendArgs([]byte(`{"args":`)), '}')
 }
 
 // othersIntent says whether the intent is one of another session's.
