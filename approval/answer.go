@@ -166,6 +166,7 @@ func (d *Desk) expire(q *question) {
 	}
 	if state == row.QuestionOpen || state == row.QuestionApproved {
 		m := row.QuestionMove{Ticket: q.Ticket, From: state, To: row.QuestionExpired, At: now}
+		d.tellExpired(q, m)
 		// A store that fails changes nothing: past its end a question is a no in
 		// any state, and Open tries again.
 		_ = d.c.Store.MoveQuestion(context.Background(), m)
@@ -177,6 +178,21 @@ func (d *Desk) expire(q *question) {
 	if k := (key{q.Task, q.Digest}); d.byAction[k] == q {
 		delete(d.byAction, k)
 	}
+}
+
+// tellExpired tells of a question that is about to expire. change is held.
+func (d *Desk) tellExpired(q *question, m row.QuestionMove) {
+	if d.c.Expired == nil {
+		return
+	}
+	d.mu.Lock()
+	it, lost := q.item(), q.lost
+	d.mu.Unlock()
+	if lost { // it may have been used
+		return
+	}
+	it.State, it.Why = m.To, m.Why
+	d.c.Expired(it)
 }
 
 // End turns all questions of a task that is over into a no.
@@ -200,6 +216,7 @@ func (d *Desk) End(ctx context.Context, task ambit.TaskID) error {
 	var errs []error
 	for _, q := range l {
 		m := row.QuestionMove{Ticket: q.Ticket, From: q.State, To: row.QuestionExpired, At: now, Why: "the task is over"}
+		d.tellExpired(q, m)
 		errs = append(errs, d.c.Store.MoveQuestion(ctx, m))
 		d.move(q, m)
 	}

@@ -87,7 +87,11 @@ type Config struct {
 	// Live returns nil while the task may act.
 	Live func(ambit.TaskID) error
 	// Alert must neither block nor call the desk.
-	Alert   func(Alert)
+	Alert func(Alert)
+	// Expired is told of every question that turns into a no by itself, before that
+	// is kept: after a crash perhaps twice. By is set when it was approved and not
+	// used, Why when its task is over. It must not call the desk; nil tells nobody.
+	Expired func(Item)
 	Life    time.Duration
 	MaxOpen int
 	MaxHour int

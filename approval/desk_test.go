@@ -119,6 +119,56 @@ func TestApprovalNotUsedInTimeIsGone(t *testing.T) {
 	})
 }
 
+// TestExpiryIsTold: whoever keeps the log hears of every question that becomes a
+// no by itself, also of one whose time ran out while the desk was closed, and of
+// no other.
+func TestExpiryIsTold(t *testing.T) {
+	in(t, func(t *testing.T, r *room) {
+		told := func(what string, want ...Item) {
+			t.Helper()
+			synctest.Wait()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if len(r.expired) != len(want) {
+				t.Fatalf("%s: told of %+v", what, r.expired)
+			}
+			for i, w := range want {
+				if g := r.expired[i]; g.Ticket != w.Ticket || g.By != w.By || g.Why != w.Why || g.State != row.QuestionExpired || g.Action.Operation == "" {
+					t.Errorf("%s: told of %+v, want %+v", what, g, w)
+				}
+			}
+			r.expired = nil
+		}
+		denied, spent := ask(t, 1), ask(t, 2)
+		if err := r.Deny(t.Context(), r.pending(denied), "ada", ""); err != nil {
+			t.Fatal(err)
+		}
+		r.approve(r.pending(spent), spent)
+		r.want("used", true, spent)
+		open := r.pending(ask(t, 3))
+		time.Sleep(DefaultLife)
+		told("nobody answered", Item{Ticket: open})
+		yes := ask(t, 4)
+		unused := r.pending(yes)
+		r.approve(unused, yes)
+		time.Sleep(DefaultLife)
+		told("nobody used it", Item{Ticket: unused, By: "ada"})
+		away := r.pending(ask(t, 5))
+		r.Close()
+		time.Sleep(2 * DefaultLife)
+		told("while the desk is closed")
+		r.open()
+		told("after that", Item{Ticket: away})
+		ended := r.pending(ask(t, 6))
+		if err := r.End(t.Context(), task); err != nil {
+			t.Fatal(err)
+		}
+		told("the task ended", Item{Ticket: ended, Why: "the task is over"})
+		time.Sleep(DefaultLife)
+		told("and not twice")
+	})
+}
+
 func TestDeniedStaysDeniedForItsLife(t *testing.T) {
 	in(t, func(t *testing.T, r *room) {
 		q := ask(t, 1)

@@ -85,6 +85,8 @@ type room struct {
 	over   map[ambit.TaskID]bool
 	ahead  time.Duration // of the house's clock before the timers'
 	alerts []Alert
+
+	expired []Item // with mu
 }
 
 // in runs f in a bubble of time with a fresh desk.
@@ -105,7 +107,8 @@ func (r *room) open() {
 		r.Close()
 	}
 	var err error
-	r.Desk, err = Open(r.t.Context(), Config{Store: r.store, Now: r.now, Live: r.live, Alert: func(a Alert) { r.alerts = append(r.alerts, a) }})
+	r.Desk, err = Open(r.t.Context(), Config{Store: r.store, Now: r.now, Live: r.live, Alert: func(a Alert) { r.alerts = append(r.alerts, a) },
+		Expired: func(it Item) { r.mu.Lock(); defer r.mu.Unlock(); r.expired = append(r.expired, it) }})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ const (
 	Alert        = "alert"
 	Question     = "question"
 	Answer       = "answer"
+	Expired      = "question.expired"
 	Lease        = "lease"
 	Revoke       = "revoke"
 	DaemonStart  = "daemon.start"

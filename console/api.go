@@ -91,6 +91,39 @@ type Question struct {
 	Expires   time.Time    `json:"expires"`
 	By        string       `json:"by,omitempty"`
 	Why       string       `json:"why,omitempty"`
+	Answered  time.Time    `json:"answered,omitzero"`
+	Spent     time.Time    `json:"spent,omitzero"`
+}
+
+// Closed says why a question can no longer be answered, "" while it can.
+func (q Question) Closed(now time.Time) string {
+	at := func(t time.Time) string { return t.Local().Format(time.DateTime) }
+	because := ""
+	if q.Why != "" {
+		because = ": " + q.Why
+	}
+	switch q.State {
+	case "open":
+		if now.Before(q.Expires) {
+			return ""
+		}
+		return "it expired at " + at(q.Expires) + ": nobody answered in time"
+	case "approved":
+		return "it is approved already, by " + q.By + " at " + at(q.Answered) + ", and waits to be used"
+	case "spent":
+		return "it was approved by " + q.By + " and used at " + at(q.Spent) + "; each action needs an approval of its own"
+	case "denied":
+		return "it is denied already, by " + q.By + " at " + at(q.Answered) + because
+	case "expired":
+		if q.By != "" {
+			return "it was approved by " + q.By + " and not used in time" + because
+		}
+		if because == "" {
+			because = ": nobody answered in time"
+		}
+		return "it expired at " + at(q.Answered) + because
+	}
+	return "its state is " + q.State
 }
 
 // Resolve answers a question. Digest is what the person was shown: an answer

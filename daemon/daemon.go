@@ -142,7 +142,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 		return err
 	}
 	d.desk, err = approval.Open(ctx, approval.Config{
-		Store: d.store, Now: d.ids.Now, Live: d.ids.Live, Alert: d.alertQuestion,
+		Store: d.store, Now: d.ids.Now, Live: d.ids.Live, Alert: d.alertQuestion, Expired: d.recordExpired,
 		Life: time.Duration(d.settings.QuestionExpiry),
 	})
 	if err != nil {
@@ -268,6 +268,19 @@ func (d *Daemon) record(r audit.Record) {
 	if _, err := d.log.Append(context.Background(), r); err != nil {
 		fmt.Fprintln(os.Stderr, "ambit daemon:", err)
 	}
+}
+
+// recordExpired records a question that became a no by itself.
+func (d *Daemon) recordExpired(it approval.Item) {
+	r := audit.ForAction(audit.Expired, &it.Action, it.Decision, it.Digest)
+	r.Detail = it.Ticket + ": nobody answered in time"
+	switch {
+	case it.Why != "":
+		r.Detail = it.Ticket + ": " + it.Why
+	case it.By != "":
+		r.Detail = it.Ticket + ": approved by " + it.By + ", and not used in time"
+	}
+	d.record(r)
 }
 
 func (d *Daemon) alertQuestion(a approval.Alert) {

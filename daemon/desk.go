@@ -153,7 +153,7 @@ func (d *Daemon) Questions(ctx context.Context, all bool) ([]console.Question, e
 func fromRow(r row.Question) console.Question {
 	it := approval.Item{
 		Ticket: r.Ticket, State: r.State, Action: actionOf(r.Action), Digest: r.Digest, Preview: r.Preview, Asked: r.Asked,
-		Expires: r.Expires, By: r.By, Why: r.Why,
+		Expires: r.Expires, By: r.By, Why: r.Why, Answered: r.Answered, Spent: r.Spent,
 	}
 	it.Decision = decisionOf(r.Decision)
 	return question(it)
@@ -165,26 +165,43 @@ func question(it approval.Item) console.Question {
 		Ticket: it.Ticket, Task: a.Task, Agent: a.Agent, Operation: a.Operation, Effect: a.Effect,
 		Resource: approval.Safe(a.Resource.String(), 200), Digest: it.Digest, DecidedBy: it.Decision.By, Because: approval.Safe(it.Decision.Why, 300),
 		Screen: approval.Present(it).Text(), State: string(it.State), Asked: it.Asked, Expires: it.Expires,
-		By: it.By, Why: approval.Safe(it.Why, 300),
+		By: it.By, Why: approval.Safe(it.Why, 300), Answered: it.Answered, Spent: it.Spent,
 	}
 }
 
 // Question implements [console.Desk].
-func (d *Daemon) Question(_ context.Context, ticket string) (console.Question, error) {
+func (d *Daemon) Question(ctx context.Context, ticket string) (console.Question, error) {
 	d.touch()
-	it, err := d.desk.Show(ticket)
-	if err != nil {
-		return console.Question{}, &console.Fault{Status: http.StatusNotFound, Msg: err.Error()}
+	if it, err := d.desk.Show(ticket); err == nil {
+		return question(it), nil
 	}
-	return question(it), nil
+	// One that is over for longer is known to the store.
+	r, err := d.store.Question(ctx, ticket)
+	switch {
+	case errors.Is(err, row.ErrMissing):
+		return console.Question{}, &console.Fault{Status: http.StatusNotFound, Msg: "no question has the ticket " + approval.Safe(ticket, 40) + "; `ambit approvals` lists those that wait for you, and with --all those of the last week"}
+	case err != nil:
+		return console.Question{}, err
+	}
+	return fromRow(r), nil
 }
 
 // Resolve implements [console.Desk]. The answer is in the log before it counts.
 func (d *Daemon) Resolve(ctx context.Context, r console.Resolve) (console.Question, error) {
-	d.touch()
-	it, err := d.desk.Show(r.Ticket)
+	q, err := d.Question(ctx, r.Ticket)
 	if err != nil {
-		return console.Question{}, &console.Fault{Status: http.StatusNotFound, Msg: err.Error()}
+		return q, err
+	}
+	word := "deny"
+	if r.Approve {
+		word = "approve"
+	}
+	if over := q.Closed(d.ids.Now()); over != "" {
+		return console.Question{}, &console.Fault{Status: http.StatusConflict, Msg: "cannot " + word + " " + q.Ticket + ": " + over}
+	}
+	it, err := d.desk.Show(r.Ticket)
+	if err != nil { // it has just expired
+		return console.Question{}, &console.Fault{Status: http.StatusConflict, Msg: err.Error()}
 	}
 	by := username(os.Getuid())
 	rec := audit.ForAction(audit.Answer, &it.Action, it.Decision, it.Digest)

@@ -167,8 +167,12 @@ func showCmd() *cobra.Command {
 // screen is a whole question, as it is shown before an answer.
 func screen(q console.Question) string {
 	var b strings.Builder
+	until := q.Expires.Local().Format(time.DateTime)
+	if over := q.Closed(time.Now()); over != "" {
+		until += "; " + over
+	}
 	fmt.Fprintf(&b, "ticket    %s (%s)\nagent     %s, task %s\nbecause   %s (%s)\ndigest    %s\nexpires   %s\n\n%s\n",
-		q.Ticket, q.State, q.Agent, q.Task, printable(q.Because, 300), q.DecidedBy, q.Digest, q.Expires.Local().Format(time.DateTime), q.Screen)
+		q.Ticket, q.State, q.Agent, q.Task, printable(q.Because, 300), q.DecidedBy, q.Digest, until, q.Screen)
 	return b.String()
 }
 
@@ -183,6 +187,9 @@ func approveCmd() *cobra.Command {
 		q, err := d.Question(ctx, args[0])
 		if err != nil {
 			return err
+		}
+		if over := q.Closed(time.Now()); over != "" {
+			return fmt.Errorf("cannot approve %s: %s", q.Ticket, over)
 		}
 		if err := confirm(q, *digest, os.Stdin, os.Stderr); err != nil {
 			return err
