@@ -24,7 +24,8 @@ func checkFree(pid int) error {
 		return fmt.Errorf("cannot trust the peer: %w", err)
 	}
 	if theirs > ours {
-		return fmt.Errorf("cannot trust the peer: process %d is confined", pid)
+		return fmt.Errorf("cannot trust the peer: process %d is confined: it is behind %d system call filters and the daemon behind %d, as in a container, a snap or a sandbox; "+
+			"use Ambit from a shell like the one that started the daemon, or set AMBIT_HOME to another folder, for a daemon of its own", pid, theirs, ours)
 	}
 	return nil
 }

@@ -75,4 +75,10 @@ func TestConfinedPeersAreNobody(t *testing.T) {
 	if strings.Contains(out, "person: <nil>") || !strings.Contains(out, "is confined") {
 		t.Errorf("a confined process: %s", out)
 	}
+	// It may be a person in a container: that one is told why, and what to do.
+	for l := range strings.Lines(out) {
+		if !strings.Contains(l, "system call filters and the daemon behind") || !strings.Contains(l, "AMBIT_HOME") {
+			t.Errorf("said to a confined process: %s", l)
+		}
+	}
 }

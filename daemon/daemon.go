@@ -193,7 +193,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 	web := &http.Server{Handler: console.Handler(d), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
 	defer web.Close()
 	defer d.ids.Watch(d.changed)()
-	go web.Serve(freeListener{people})
+	go web.Serve(newFreeListener(people))
 	go d.acceptGates(gates)
 	d.reconcile()
 	d.sweep(ctx)

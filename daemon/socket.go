@@ -2,14 +2,17 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"ambit/config"
+	"ambit/console"
 )
 
 // The sockets below AMBIT_HOME/run. Gatekeepers and people never share one.
@@ -71,16 +74,48 @@ type ownListener struct{ net.Listener }
 
 // freeListener gives, of those, only the ones of processes that are not confined:
 // of people, and never of a gatekeeper that was taken over.
-type freeListener struct{ net.Listener }
+type freeListener struct {
+	net.Listener
+	turning chan struct{} // bounds those that are being told why not
+}
+
+func newFreeListener(ln net.Listener) freeListener { return freeListener{ln, make(chan struct{}, 8)} }
 
 // Accept implements net.Listener.
 func (l freeListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
-		if err != nil || checkFree(peerPID(c)) == nil {
-			return c, err
+		if err != nil {
+			return nil, err
 		}
-		c.Close()
+		why := checkFree(peerPID(c))
+		if why == nil {
+			return c, nil
+		}
+		select {
+		case l.turning <- struct{}{}:
+			go func() {
+				turnAway(c, why)
+				<-l.turning
+			}()
+		default:
+			c.Close()
+		}
+	}
+}
+
+// turnAway tells a peer why it is not served: it may be a person. Nothing of what
+// it sends is looked at.
+func turnAway(c net.Conn, why error) {
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Second))
+	// What came is taken off first: to close before that would break the answer off.
+	if n, err := c.Read(make([]byte, 64<<10)); n == 0 || err != nil {
+		return
+	}
+	b, err := json.Marshal(console.Fault{Msg: why.Error()})
+	if err == nil {
+		fmt.Fprintf(c, "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(b), b)
 	}
 }
 
