@@ -56,12 +56,16 @@ type Task struct {
 	Command    []string     `json:"command"`
 	Workspace  string       `json:"workspace"`
 	PID        int          `json:"pid"`
-	State      string       `json:"state"` // live, ended, expired, revoked
+	State      string       `json:"state"` // live, ended, expired, revoked, or StateUnknown
 	Started    time.Time    `json:"started"`
 	Expires    time.Time    `json:"expires"`
 	Ended      time.Time    `json:"ended,omitzero"`
-	Status     int          `json:"exit_status"`
+	Status     int          `json:"exit_status"` // -1: it has none, or nobody knows it
 }
+
+// StateUnknown is of a task that was live when the daemon went away, and whose
+// gatekeeper has not come back to this one yet: for ten seconds at most.
+const StateUnknown = "unknown"
 
 // Revoke ends a task, or all live tasks of an agent.
 type Revoke struct {

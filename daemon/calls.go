@@ -46,7 +46,7 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	e, err := s.d.ids.Enrol(ctx, identity.Request{
 		ID: id, Audiences: in.Audiences,
 		Agent: in.Agent, Owner: in.Owner, Purpose: in.Purpose, OnBehalfOf: in.OnBehalfOf, Parent: in.Parent, TTL: in.TTL,
-		CSR: in.CSR, Command: in.Command, Workspace: in.Workspace, PID: s.pid, Grants: in.Digest,
+		CSR: in.CSR, Command: in.Command, Workspace: in.Workspace, PID: s.pid, Process: process(s.pid), Grants: in.Digest,
 	})
 	if err != nil {
 		return nil, err

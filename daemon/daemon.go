@@ -190,12 +190,13 @@ func (d *Daemon) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l := d.look()
 	web := &http.Server{Handler: console.Handler(d), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
 	defer web.Close()
 	defer d.ids.Watch(d.changed)()
 	go web.Serve(newFreeListener(people))
 	go d.acceptGates(gates)
-	d.reconcile()
+	d.reconcile(l)
 	d.sweep(ctx)
 	return nil
 }

@@ -91,9 +91,13 @@ func (d *Daemon) Tasks(ctx context.Context, all bool) ([]console.Task, error) {
 	}
 	out := make([]console.Task, 0, len(ts))
 	for _, t := range ts {
+		state := string(t.State)
+		if t.State == row.TaskLive && !d.attached(t.ID) {
+			state = console.StateUnknown
+		}
 		out = append(out, console.Task{
 			ID: t.ID, Agent: t.Agent, Owner: t.Owner, Purpose: t.Purpose, SPIFFEID: t.SPIFFE, OnBehalfOf: t.OnBehalfOf, Command: t.Command,
-			Workspace: t.Workspace, PID: t.PID, State: string(t.State), Started: t.Started, Expires: t.Expires, Ended: t.Ended, Status: t.Exit,
+			Workspace: t.Workspace, PID: t.PID, State: state, Started: t.Started, Expires: t.Expires, Ended: t.Ended, Status: t.Exit,
 		})
 	}
 	return out, nil

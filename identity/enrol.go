@@ -43,6 +43,7 @@ type Request struct {
 	Command   []string
 	Workspace string
 	PID       int
+	Process   string       // which process that is; see [row.Task]
 	Grants    ambit.Digest // of the grants file's canonical form
 }
 
@@ -135,7 +136,7 @@ func (a *Authority) newTask(ctx context.Context, q Request) (Task, error) {
 	now := a.Now().Truncate(time.Microsecond)
 	t := Task{
 		ID: q.ID, Agent: q.Agent, Owner: q.Owner, Purpose: q.Purpose, OnBehalfOf: q.OnBehalfOf, Parent: q.Parent,
-		Command: clipCommand(q.Command), Workspace: q.Workspace, PID: q.PID,
+		Command: clipCommand(q.Command), Workspace: q.Workspace, PID: q.PID, Process: q.Process,
 		Started: now, Expires: now.Add(q.TTL).Truncate(time.Microsecond), State: row.TaskLive, Exit: row.NoExit, Grants: q.Grants,
 		Audiences: slices.Clone(q.Audiences),
 	}

@@ -28,7 +28,7 @@ func task(agent string) row.Task {
 	id := ambit.NewTaskID()
 	return row.Task{
 		ID: id, Agent: agent, Owner: "payments@acme.example", Purpose: "fix tests", SPIFFE: "spiffe://acme.example/agent/" + agent + "/task/" + string(id),
-		OnBehalfOf: "ada", Command: []string{"claude", "-p", "fix it"}, Workspace: "/home/ada/web", PID: 4711,
+		OnBehalfOf: "ada", Command: []string{"claude", "-p", "fix it"}, Workspace: "/home/ada/web", PID: 4711, Process: "pid:[1] 5",
 		Started: noon, Expires: noon.Add(time.Hour), State: row.TaskLive, Exit: row.NoExit,
 		Grants: ambit.Digest{1, 2}, Key: ambit.Digest{3, 4}, Audiences: []string{},
 	}

@@ -11,11 +11,11 @@ import (
 )
 
 const taskColumns = `id, agent, owner, purpose, spiffe, on_behalf_of, coalesce(parent, ''), command, workspace, pid,
-	started, expires, state, ended, ended_by, end_why, exit_status, grants, key, audiences`
+	started, expires, state, ended, ended_by, end_why, exit_status, grants, key, audiences, process`
 
 func scanTask(r scanner) (t row.Task, err error) {
 	err = r.Scan(&t.ID, &t.Agent, &t.Owner, &t.Purpose, &t.SPIFFE, &t.OnBehalfOf, &t.Parent, words{&t.Command}, &t.Workspace, &t.PID,
-		at{&t.Started}, at{&t.Expires}, &t.State, at{&t.Ended}, &t.EndedBy, &t.EndWhy, &t.Exit, digest{&t.Grants}, digest{&t.Key}, words{&t.Audiences})
+		at{&t.Started}, at{&t.Expires}, &t.State, at{&t.Ended}, &t.EndedBy, &t.EndWhy, &t.Exit, digest{&t.Grants}, digest{&t.Key}, words{&t.Audiences}, &t.Process)
 	return t, err
 }
 
@@ -39,9 +39,9 @@ func (s *Store) AddTask(ctx context.Context, t row.Task) error {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO tasks (id, agent, owner, purpose, spiffe, on_behalf_of, parent, command, workspace, pid,
-			started, expires, state, grants, key, audiences) VALUES (?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			started, expires, state, grants, key, audiences, process) VALUES (?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			string(t.ID), t.Agent, t.Owner, t.Purpose, t.SPIFFE, t.OnBehalfOf, string(t.Parent), command, t.Workspace, t.PID,
-			micros(t.Started), micros(t.Expires), string(t.State), t.Grants[:], t.Key[:], audiences)
+			micros(t.Started), micros(t.Expires), string(t.State), t.Grants[:], t.Key[:], audiences, t.Process)
 		if err != nil {
 			return err
 		}

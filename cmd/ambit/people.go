@@ -42,7 +42,7 @@ func withDesk(f func(ctx context.Context, d *console.Client, args []string) erro
 func tasksCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "tasks", Short: "List the tasks that are live", Args: cobra.NoArgs,
-		Long: "List the live tasks: who they are, on whose behalf, what they run and until when.",
+		Long: "List the live tasks: who they are, on whose behalf, what they run and until when. The state\nis unknown for a moment after the daemon was away: until the task has come back, or is known to have ended.",
 	}
 	asJSON := jsonFlag(c)
 	all := c.Flags().Bool("all", false, "ended tasks too")
@@ -65,9 +65,16 @@ func printTasks(w io.Writer, ts []console.Task) error {
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "TASK\tAGENT\tSTATE\tFOR\tEXPIRES\tCOMMAND")
+	fmt.Fprintln(t, "TASK\tAGENT\tSTATE\tEXIT\tFOR\tEXPIRES\tCOMMAND")
 	for _, k := range ts {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Agent, k.State, k.OnBehalfOf,
+		exit := "-"
+		switch {
+		case k.State == "ended" && k.Status < 0:
+			exit = "unknown"
+		case k.State == "ended":
+			exit = strconv.Itoa(k.Status)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Agent, k.State, exit, k.OnBehalfOf,
 			k.Expires.Local().Format("15:04:05"), printable(strings.Join(k.Command, " "), 60))
 	}
 	return t.Flush()

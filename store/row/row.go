@@ -64,6 +64,7 @@ type Task struct {
 	Command    []string
 	Workspace  string
 	PID        int
+	Process    string // which process that was, in the words of whoever keeps it; "" when not known
 	Started    time.Time
 	Expires    time.Time
 	State      TaskState
