@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,14 @@ type Facts struct {
 	// Assume takes every window for open, every exception for not yet ended
 	// and every limit for unused: what the file says, apart from the hour.
 	Assume bool
+	// Shown are absolute paths of files that the walls let the agent read although
+	// their names are those of credentials.
+	Shown []string
+}
+
+// shows says whether the action reads a file that the walls show.
+func (f *Facts) shows(a *ambit.Action) bool {
+	return len(f.Shown) > 0 && a.Resource.Kind == "file" && a.Effect == ambit.Read && slices.Contains(f.Shown, a.Resource.String())
 }
 
 // Limits knows which limits are used up.
@@ -91,6 +100,9 @@ func (g *Grants) admit(a *ambit.Action, m *match) string {
 	}
 	m.segs, m.kind, m.effect, m.rules = a.Resource.Segments, a.Resource.Kind, a.Effect.Worst(), g.rules
 	if a.Resource.Kind == "file" {
+		if m.facts.shows(a) {
+			return ""
+		}
 		if !g.guard().find(m) {
 			return whyBroken
 		}

@@ -308,3 +308,26 @@ func TestWindow(t *testing.T) {
 		}
 	}
 }
+
+// TestShownFiles: that the walls show one file opens no other, and nothing else
+// but reading; the index and the slow reading agree.
+func TestShownFiles(t *testing.T) {
+	g := mustLoad(t, "agent: a\nread:\n  - files: [\".\"]\n    except: hidden\nwrite:\n  - files: src\n    because: b\n")
+	f := Facts{Shown: []string{"/workspace/.env", "/workspace/hidden/.env", "/elsewhere/.env"}}
+	for path, want := range map[string]ambit.Verdict{
+		"/workspace/.env": ambit.Allow, "/workspace/src/.env": ambit.Deny, "/workspace/.env/x": ambit.Deny, "/workspace/hidden/.env": ambit.Deny, "/elsewhere/.env": ambit.Deny,
+	} {
+		a := ambit.Action{Agent: "a", Service: "files", Operation: "files.read", Effect: ambit.Read, Resource: ambit.Resource{Kind: "file", Segments: strings.Split(path[1:], "/")}}
+		e := g.Explain(&a, f)
+		if e.Decision.Verdict != want || (len(e.Lines) > 0) != (want == ambit.Allow) {
+			t.Errorf("%s: %s with %d lines, want %s", path, e.Decision.Verdict, len(e.Lines), want)
+		}
+		if g.DecideWith(&a, Facts{}).Verdict != ambit.Deny {
+			t.Errorf("%s: allowed without the fact", path)
+		}
+		a.Operation, a.Effect = "files.write", ambit.Write
+		if d := g.DecideWith(&a, f); d.Verdict != ambit.Deny {
+			t.Errorf("%s can be written", path)
+		}
+	}
+}

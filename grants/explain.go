@@ -17,6 +17,8 @@ type Explanation struct {
 	// Bodies is not empty when the request's body decides what it does. Action
 	// is then what it is when nobody can read the body.
 	Bodies []ByBody `json:"bodies,omitempty"`
+	// Note is what the caller has to add.
+	Note string `json:"note,omitempty"`
 }
 
 // ByBody is what a request is with one sort of body.
@@ -104,6 +106,9 @@ func (e Explanation) String() string {
 	row("service", "%s", orElse(a.Service, "none: nothing in the file reaches it"))
 	row("effect", "%s: it %s", a.Effect.Worst(), effectVerb(a.Effect))
 	row("decided by", "%s: %s", e.Decision.By, clipped(e.Decision.Why, 300))
+	if e.Note != "" {
+		row("note", "%s", e.Note)
+	}
 	for _, l := range e.Lines {
 		row("matches", "%s %s: %s", l.By, l.Verdict, l.Text)
 	}

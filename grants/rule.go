@@ -96,7 +96,7 @@ func (r *rule) matches(a *ambit.Action, f *Facts) bool {
 		}
 	}
 	for _, p := range r.patterns {
-		if p.match(a.Resource, a.Effect) {
+		if p.match(a.Resource, a.Effect) || f.shows(a) && p.kind == "file" && p.covers(a.Resource.Segments) {
 			return true
 		}
 	}

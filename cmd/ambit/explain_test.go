@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,5 +125,58 @@ func TestExplainReadsWhatRunRefuses(t *testing.T) {
 	}
 	if out, code := command(t, "contain", file, file); code != 0 {
 		t.Errorf("status %d: %s", code, out)
+	}
+}
+
+// TestExplainCredentialFiles: explain says of a file with the name of a credential
+// what the walls do with it on this machine.
+func TestExplainCredentialFiles(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"ambit.yaml": "agent: a\nread:\n  - files: [\".\"]\nwrite:\n  - files: out\n    because: b\n",
+		".env":       "A=1", ".env.test": "A=2", "a.pem": "-----BEGIN CERTIFICATE-----\n", "b.pem": "-----BEGIN PRIVATE KEY-----\n",
+		"sub/.env": "A=3", ".aws/config": "x", "other/x": "", "out/.env": "A=4",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(".env.test", filepath.Join(dir, ".env.link")); err != nil {
+		t.Fatal(err)
+	}
+	git := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	git("init", "-q")
+	git("add", "-f", ".env.test", "sub/.env", ".aws/config", "out/.env")
+	for action, want := range map[string]string{
+		"files read .env.test":   "git tracks it",
+		"files read sub/.env":    "git tracks it",
+		"files read a.pem":       "it holds no private key",
+		"files read .env":        "",
+		"files read b.pem":       "",
+		"files read .aws/config": "", // the folder is hidden as a whole
+		"files read out/.env":    "", // the walls look for a repository in each folder that a line gives
+		"files read .env.link":   "",
+		"files read .env.none":   "",
+		"files write .env.test":  "",
+	} {
+		out, code := command(t, "explain", "--grants", filepath.Join(dir, "ambit.yaml"), action)
+		if want == "" && (code != exitDeny || strings.Contains(out, "note")) || want != "" && (code != 0 || !strings.Contains(out, want) || !strings.Contains(out, "matches")) {
+			t.Errorf("%s: status %d, want %q\n%s", action, code, want, out)
+		}
+	}
+	git("rm", "-q", "--cached", ".env.test")
+	if out, code := command(t, "explain", "--json", "--grants", filepath.Join(dir, "ambit.yaml"), "files read .env.test"); code != exitDeny || strings.Contains(out, `"note"`) {
+		t.Errorf("no longer tracked: status %d\n%s", code, out)
 	}
 }

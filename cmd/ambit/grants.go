@@ -63,12 +63,36 @@ const (
 	exitDeny = 4
 )
 
+// explainHere explains an action with what only this machine knows: which files with
+// the name of a credential the walls show.
+func explainHere(g *keeper.Grants, action string) ([]grants.Explanation, error) {
+	facts := grants.Facts{Now: time.Now(), Assume: true}
+	ex, err := g.ExplainText(action, facts)
+	if err != nil || len(ex) != 1 {
+		return ex, err
+	}
+	a := &ex[0].Action
+	if a.Service != "files" || a.Effect != ambit.Read || ex[0].Decision.Verdict == ambit.Allow {
+		return ex, nil
+	}
+	path := a.Resource.String()
+	why := g.Shown(path)
+	if why == "" {
+		return ex, nil
+	}
+	facts.Shown = []string{path}
+	if ex, err = g.ExplainText(action, facts); err == nil {
+		ex[0].Note = "its name is that of a credential file, which no line above it gives; the walls show this one: " + why
+	}
+	return ex, err
+}
+
 func explainAction(w io.Writer, file, action string, asJSON bool) error {
 	g, err := keeper.Read(file, os.Getenv, time.Now())
 	if err != nil {
 		return err
 	}
-	ex, err := g.ExplainText(action, grants.Facts{Now: time.Now(), Assume: true})
+	ex, err := explainHere(g, action)
 	if err != nil {
 		return err
 	}

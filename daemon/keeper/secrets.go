@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"ambit/grants"
 )
 
 // secretFiles says which of the files with a secret's name are to be hidden:
@@ -34,6 +36,63 @@ func secretFiles(root string, rel []string) ([]string, error) {
 		hide = append(hide, r)
 	}
 	return hide, nil
+}
+
+// Shown says why the walls would let the agent read a file whose name is that of a
+// credential, "" when they hide it or it is no such file.
+func (g *Grants) Shown(file string) string {
+	tree := ""
+	for _, p := range g.trees() {
+		if under(file, p) && len(p) > len(tree) {
+			tree = p // the innermost is what the agent sees
+		}
+	}
+	st, err := os.Lstat(file)
+	if real, rerr := filepath.EvalSymlinks(file); tree == "" || file == tree || err != nil || rerr != nil || real != file || !st.Mode().IsRegular() {
+		return ""
+	}
+	rel := strings.TrimPrefix(file[len(tree):], "/")
+	if at := credentialEnd(strings.Split(rel, "/")); at != len(strings.Split(rel, "/")) {
+		return "" // none, or in a folder that is hidden as a whole
+	}
+	hide, err := secretFiles(tree, []string{rel})
+	if err != nil || len(hide) > 0 {
+		return ""
+	}
+	if tracked, err := trackedBy(tree, []string{rel}); err == nil && tracked[rel] {
+		return "git tracks it, and whoever has the repository has it"
+	}
+	return "it holds no private key"
+}
+
+// trees are the paths that lines of the file give as a whole.
+func (g *Grants) trees() (out []string) {
+	for _, r := range g.Files() {
+		out = append(out, r.Path)
+	}
+	s := g.File().Sandbox
+	for _, t := range append(s.Read[:len(s.Read):len(s.Read)], s.Write...) {
+		out = append(out, g.absolute(t.Value))
+	}
+	return out
+}
+
+// credentialEnd is how many segments there are up to the end of the first name of
+// a credential, 0 for none.
+func credentialEnd(segs []string) int {
+	for end := 1; end <= len(segs); end++ {
+		for _, n := range grants.Protected() {
+			parts := strings.Split(n.Path, "/")
+			if !n.Class.Reads() || len(parts) > end {
+				continue
+			}
+			got := strings.ToLower(strings.Join(segs[end-len(parts):end], "/"))
+			if ok, err := path.Match(n.Path, got); ok && err == nil {
+				return end
+			}
+		}
+	}
+	return 0
 }
 
 // maxKey is how much of a file is searched for a private key, in bytes.
