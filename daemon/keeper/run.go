@@ -139,6 +139,9 @@ func (k *keeper) load() (err error) {
 	if k.plan, err = makePlan(k.grants, k.o.Argv[0], k.o.Dir, k.o.Lookup); err != nil {
 		return err
 	}
+	if warning := k.plan.foreign(os.Getuid()); warning != "" && k.o.Stderr != nil {
+		fmt.Fprintln(k.o.Stderr, "ambit:", warning)
+	}
 	k.roots = systemRoots(k.plan.routes, k.o.Lookup)
 	return nil
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,6 +87,41 @@ func TestReadOnlyState(t *testing.T) {
 	has(t, "the complaint", r.Stderr, "AMBIT_HOME")
 	if h.Read(t, "ran") != "" {
 		t.Error("the command ran")
+	}
+}
+
+// TestRootOnAnothersFolder is told, before it starts, that the agent will not be
+// able to write, and what to do; who can write is told nothing.
+func TestRootOnAnothersFolder(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can run on another user's files")
+	}
+	const warning = "warning: the agent cannot write "
+	for _, c := range []struct {
+		name   string
+		owner  int
+		mode   os.FileMode
+		writes bool
+	}{
+		{"another's", ambittest.Ordinary, 0o755, false},
+		{"another's for everybody", ambittest.Ordinary, 0o777, true},
+		{"root's own", 0, 0o755, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := ambittest.NewHome(t, 0)
+			h.Grants(t, head+files)
+			if err := errors.Join(os.Chown(h.Workspace, c.owner, c.owner), os.Chmod(h.Workspace, c.mode)); err != nil {
+				t.Fatal(err)
+			}
+			r := h.Do(t, "run", "--", "sh", "-c", "echo x >written || exit 3")
+			if warned := strings.Contains(r.Stderr, warning+h.Workspace) && strings.Contains(r.Stderr, "sudo -u #12345 ambit run"); warned == c.writes {
+				t.Errorf("warned: %v\n%s", warned, r)
+			}
+			if wrote := h.Read(t, "written") != ""; wrote != c.writes || wrote != (r.Code == 0) {
+				t.Errorf("written: %v\n%s", wrote, r)
+			}
+			verified(t, h)
+		})
 	}
 }
 
