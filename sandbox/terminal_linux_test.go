@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -171,5 +172,81 @@ func TestNoTypingForThePerson(t *testing.T) {
 	must(t, err)
 	if strings.Contains(p.screen(), "SUCCEEDED") || strings.Contains(p.screen(), "pwned") {
 		t.Error(p.screen())
+	}
+}
+
+// stands starts a sandbox that writes to the person's terminal and has none of
+// its own.
+func (p *person) stands(s Spec, script string) *Sandbox {
+	p.t.Helper()
+	s.Argv, s.Stdin, s.Stdout, s.Stderr = []string{"/bin/sh", "-c", script}, p.tty, p.tty, p.tty
+	box, err := Start(p.t.Context(), s)
+	must(p.t, err)
+	must(p.t, box.Go())
+	end := time.AfterFunc(20*time.Second, func() { _ = box.Kill() })
+	p.t.Cleanup(func() { end.Stop() })
+	return box
+}
+
+// TestThePersonsModesStay: a command that writes to the terminal changes neither
+// its modes nor its size, while it runs or after; for itself it has a terminal all the same.
+func TestThePersonsModesStay(t *testing.T) {
+	p := newPerson(t)
+	before, err := term.GetState(int(p.tty.Fd()))
+	must(t, err)
+	box := p.stands(base(t), `stty size <&1; stty raw -echo -isig <&1; stty raw -echo -isig <&2; stty rows 1 cols 1 <&2
+		test -t 1 && test -t 2 && echo is a terminal; stty size <&2; stty -a <&1 | grep -c -e -echo; read x; echo got $x`)
+	p.sees("is a terminal")
+	p.sees("1 1")
+	check := func(when string) {
+		t.Helper()
+		after, err := term.GetState(int(p.tty.Fd()))
+		must(t, err)
+		ws, err := unix.IoctlGetWinsize(int(p.tty.Fd()), unix.TIOCGWINSZ)
+		must(t, err)
+		if *before != *after || ws.Row != 33 || ws.Col != 77 {
+			t.Errorf("%s the person's terminal is another: %d rows, %d columns", when, ws.Row, ws.Col)
+		}
+	}
+	check("while the command runs")
+	if !strings.Contains(p.screen(), "33 77\r\n") {
+		t.Errorf("it does not know the window: %q", p.screen())
+	}
+	must(t, box.Kill())
+	_, err = box.Wait()
+	must(t, err)
+	check("after the command")
+}
+
+// TestItKnowsTheNewWindow: the size of the terminal in between follows.
+func TestItKnowsTheNewWindow(t *testing.T) {
+	p := newPerson(t)
+	box := p.stands(base(t), `echo begun; while [ "$(stty size <&2)" = "33 77" ]; do sleep 0.05; done; stty size <&2`)
+	p.sees("begun")
+	must(t, pty.Setsize(p.far, &pty.Winsize{Rows: 44, Cols: 111}))
+	must(t, unix.Kill(os.Getpid(), syscall.SIGWINCH)) // the kernel sends it to the foreground group, which a test is not
+	p.sees("44 111")
+	if st, err := box.Wait(); err != nil || st.Exit() != 0 {
+		t.Errorf("%+v %v", st, err)
+	}
+}
+
+// TestAllOutputReachesThePerson: in order, from both descriptors, to the last byte.
+func TestAllOutputReachesThePerson(t *testing.T) {
+	p := newPerson(t)
+	must(t, pty.Setsize(p.far, &pty.Winsize{Rows: 40, Cols: 100}))
+	box := p.stands(base(t), `i=0; while [ $i -lt 3000 ]; do echo "out $i"; echo "err $i" >&2; i=$((i+1)); done; stty size <&2; printf end`)
+	st, err := box.Wait()
+	if err != nil || st.Exit() != 0 {
+		t.Fatalf("%+v %v", st, err)
+	}
+	p.sees("end")
+	var want strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&want, "out %d\r\nerr %d\r\n", i, i)
+	}
+	want.WriteString("40 100\r\nend")
+	if got := p.screen(); got != want.String() {
+		t.Errorf("%d bytes came, want %d: %.200q … %.200q", len(got), want.Len(), got, got[max(0, len(got)-200):])
 	}
 }
