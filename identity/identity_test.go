@@ -42,8 +42,8 @@ type house struct {
 // faulty is the real store with faults.
 type faulty struct {
 	*store.Store
-	fail  error
-	delay time.Duration
+	fail error
+	busy chan struct{} // the end of a task is not kept before it is closed
 }
 
 func (f *faulty) AddTask(ctx context.Context, t row.Task) error {
@@ -54,7 +54,9 @@ func (f *faulty) AddTask(ctx context.Context, t row.Task) error {
 }
 
 func (f *faulty) EndTask(ctx context.Context, id ambit.TaskID, e row.TaskEnd) error {
-	time.Sleep(f.delay)
+	if f.busy != nil {
+		<-f.busy
+	}
 	if f.fail != nil {
 		return f.fail
 	}
