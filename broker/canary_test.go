@@ -129,7 +129,7 @@ func TestCanaryIsNowhere(t *testing.T) {
 func TestSlowCommandIsEnded(t *testing.T) {
 	start := time.Now()
 	_, err := Command{Argv: []string{"sleep", "300"}, limit: 200 * time.Millisecond}.Read(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "longer than 200ms") || errors.Is(err, context.Canceled) || time.Since(start) > 5*time.Second {
+	if err == nil || !strings.Contains(err.Error(), "longer than 200ms") || errors.Is(err, context.Canceled) || time.Since(start) > time.Minute {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}
 	if commandTime != 10*time.Second {
