@@ -35,7 +35,7 @@ func beFallen(h config.Home, confined bool) {
 			return
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_, err := console.NewClient(dialer(h, personSocket)).Tasks(ctx, true)
 	fmt.Println("person:", err)

@@ -48,6 +48,10 @@ func compile(name string, src []byte, workspace, home string, now time.Time) (*g
 
 const canary = "canary-7f3a9b-credential"
 
+// patience is how long a test waits for what has to come. A test that passes
+// does not wait: it is long, so that a busy machine makes none fail.
+const patience = time.Minute
+
 // house is a daemon in this process.
 type house struct {
 	t    testing.TB
@@ -62,7 +66,7 @@ func start(t testing.TB, h config.Home) *house {
 	x := &house{t: t, home: h, stop: stop, done: make(chan error, 1)}
 	go func() { x.done <- Run(ctx, h, "test", compile) }()
 	t.Cleanup(x.end)
-	for range 2000 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if c, err := dial(t.Context(), h.Run(), personSocket); err == nil {
 			c.Close()
 			return x
@@ -82,7 +86,7 @@ func (x *house) end() {
 	select {
 	case err := <-x.done:
 		x.done <- err
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		x.t.Error("the daemon does not end")
 	}
 }
@@ -361,14 +365,12 @@ func TestAnIdentityCannotBeStolen(t *testing.T) {
 func TestRevokeEndsOneTaskAndNoOther(t *testing.T) {
 	x := start(t, newHome(t))
 	a, b := x.enrol("worker"), x.enrol("other")
-	begin := time.Now()
 	r, err := x.desk().Revoke(t.Context(), console.Revoke{Target: string(a.got.Task)[:8], Why: "enough"})
 	if err != nil || len(r.Tasks) != 1 || r.Tasks[0] != a.got.Task {
 		t.Fatalf("revoked %v, %v", r.Tasks, err)
 	}
-	got := <-a.revoked
-	if took := time.Since(begin); took > 2*time.Second || got.Why != "enough" {
-		t.Errorf("told after %v: %+v", took, got)
+	if got := <-a.revoked; got.Why != "enough" {
+		t.Errorf("told %+v", got)
 	}
 	if a.Live() == nil {
 		t.Error("the revoked task is live")
@@ -428,11 +430,10 @@ func TestATaskOutlivesItsDaemon(t *testing.T) {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for range 2000 {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	t.Fatalf("never: %s", what)
 }
