@@ -40,7 +40,7 @@ func (h *house) framesOf2(t *testing.T) *framesOf2 {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	io.WriteString(c, http2.ClientPreface)
 	f := &framesOf2{c: c, f: http2.NewFramer(c, c)}
 	f.f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

@@ -57,7 +57,7 @@ func (h *house) dialTLS(addr, sni string) (*tls.Conn, error) {
 	if sni == "" {
 		c.InsecureSkipVerify = true // an agent without SNI; the gate must refuse it anyway
 	}
-	return tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", addr, c)
+	return tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr, c)
 }
 
 func TestHandshakesThatNameAnotherHost(t *testing.T) {
@@ -89,7 +89,7 @@ func TestEncryptedClientHelloIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(5 * time.Second))
+	raw.SetDeadline(time.Now().Add(patience))
 	raw.Write(withExtension(t, clientHello(t, testHost), echExtension))
 	io.Copy(io.Discard, raw)
 	eventually(t, "refusal", func() bool { return strings.Contains(h.log.lastRefusal(), "encrypted") })
@@ -104,7 +104,7 @@ func clientHello(t testing.TB, host string) []byte {
 		defer a.Close()
 		tls.Client(a, &tls.Config{ServerName: host, InsecureSkipVerify: host == ""}).Handshake()
 	}()
-	b.SetDeadline(time.Now().Add(5 * time.Second))
+	b.SetDeadline(time.Now().Add(patience))
 	head := make([]byte, 5)
 	if _, err := io.ReadFull(b, head); err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func TestPlacesWithoutARoute(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(5 * time.Second))
+			c.SetDeadline(time.Now().Add(patience))
 			io.WriteString(c, "GET /x HTTP/1.1\r\nHost: "+orElse(sni, to)+"\r\n\r\n")
 			b, _ := io.ReadAll(c)
 			if !strings.HasPrefix(string(b), "HTTP/1.1 403 ") || !strings.Contains(string(b), CodeNoRoute) ||
@@ -206,7 +206,7 @@ func rawTCP(t testing.TB, addr, bytes string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	io.WriteString(c, bytes)
 	b, _ := io.ReadAll(c)
 	return string(b)
@@ -223,7 +223,7 @@ func TestWildcardIsOneLabel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(5 * time.Second))
+		c.SetDeadline(time.Now().Add(patience))
 		fmt.Fprintf(c, "GET /x HTTP/1.1\r\nHost: %s:%d\r\nConnection: close\r\n\r\n", name, port)
 		b, _ := io.ReadAll(c)
 		return string(b)

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"ambit"
 )
@@ -44,7 +43,7 @@ func run(t *testing.T, bundle, name string, args ...string) string {
 	if err != nil {
 		t.Skipf("%s is not installed", name)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+bundle, "SSL_CERT_FILE="+bundle, "CURL_CA_BUNDLE="+bundle)

@@ -125,7 +125,7 @@ func (h *house) exchange(bytes string) string {
 		h.t.Fatal(err)
 	}
 	var b strings.Builder
-	c.SetReadDeadline(time.Now().Add(3 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	io.Copy(&b, c)
 	return b.String()
 }

@@ -47,7 +47,7 @@ func TestBadFramesOfTheAgentCutTheSocket(t *testing.T) {
 			} else {
 				io.WriteString(c, ofAgent.frame(text1, "behind")) // may be cut
 			}
-			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			c.SetReadDeadline(time.Now().Add(patience))
 			if b, err := io.ReadAll(r); isTimeout(err) || len(b) > 0 {
 				t.Errorf("the socket lives: %q %v", b, err)
 			}
@@ -83,7 +83,7 @@ func TestBadFramesOfTheServiceCutTheSocket(t *testing.T) {
 			h.alerts.clear()
 			say <- ofService.frame(text1, "before") + bad + ofService.frame(text1, "behind")
 			c, r := h.rawHandshake()
-			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			c.SetReadDeadline(time.Now().Add(patience))
 			b, err := io.ReadAll(r)
 			d, _ := decodeFrames(b, false)
 			if all := d.all(); isTimeout(err) || !strings.HasPrefix(all, "before") || strings.Contains(all, "behind") {
@@ -160,7 +160,7 @@ func TestPlaceholderOverASocketIsCut(t *testing.T) {
 			h.alerts.clear()
 			c, r := h.rawHandshake()
 			go io.WriteString(c, wire+ofAgent.frame(text1, "behind"))
-			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			c.SetReadDeadline(time.Now().Add(patience))
 			if b, err := io.ReadAll(r); isTimeout(err) || len(b) > 0 {
 				t.Errorf("the socket lives: %q %v", b, err)
 			}
@@ -221,7 +221,7 @@ func TestPlaceholderInPiecesIsCutInAConversation(t *testing.T) {
 	for name, wire := range inPieces(ofAgent, otherFake) {
 		c, r := h.rawHandshake()
 		go io.WriteString(c, wire+ofAgent.frame(text1, "behind"))
-		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		c.SetReadDeadline(time.Now().Add(patience))
 		if b, err := io.ReadAll(r); isTimeout(err) || len(b) > 0 {
 			t.Errorf("%s: the socket lives: %q %v", name, b, err)
 		}
@@ -279,7 +279,7 @@ func TestCredentialOverASocketIsBlanked(t *testing.T) {
 			say <- wire + ofService.frame(close1, "\x03\xe8")
 			c, r := h.rawHandshake()
 			defer c.Close()
-			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			c.SetReadDeadline(time.Now().Add(patience))
 			sent, _ := decodeFrames([]byte(wire), false)
 			d := readSocket(t, r)
 			if holds(d, testSecret) || len(d.all()) != len(sent.all()) || len(d.Messages) != len(sent.Messages) {
@@ -293,7 +293,7 @@ func TestCredentialOverASocketIsBlanked(t *testing.T) {
 			h.alerts.clear()
 			say <- wire
 			c, r := h.rawHandshake()
-			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			c.SetReadDeadline(time.Now().Add(patience))
 			b, err := io.ReadAll(r)
 			if d, _ := decodeFrames(b, false); isTimeout(err) || strings.Contains(d.all(), testSecret) || !strings.HasPrefix(testSecret, d.all()) {
 				t.Errorf("the agent got %+v, %v", d, err)

@@ -86,7 +86,7 @@ func TestSocketTraffic(t *testing.T) {
 		"plain": func(*house, *Config) {}} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, echoSocket(closed), opt)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			c := h.dialSocket(ctx)
 			for _, kind := range []websocket.MessageType{websocket.MessageText, websocket.MessageBinary} {
@@ -172,7 +172,7 @@ func TestSocketDoesNotStall(t *testing.T) {
 			if got != want {
 				t.Errorf("got %q, not %q", got, want)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("%q did not come", want)
 		}
 	}
@@ -188,7 +188,7 @@ func TestSocketDoesNotStall(t *testing.T) {
 func TestNoExtensionIsNegotiated(t *testing.T) {
 	for name, opt := range map[string]option{"with a credential": withCredential, "without": func(*house, *Config) {}} {
 		h := newHouse(t, echoSocket(make(chan websocket.CloseError, 1)), opt)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		c, resp, err := websocket.Dial(ctx, h.url("/ws"), &websocket.DialOptions{HTTPClient: h.client(), CompressionMode: websocket.CompressionContextTakeover,
 			CompressionThreshold: 1})

@@ -142,7 +142,7 @@ func TestHangUpReachesTheUpstream(t *testing.T) {
 				}
 				select {
 				case <-gone:
-				case <-time.After(5 * time.Second):
+				case <-time.After(patience):
 					t.Fatal("the upstream does not know")
 				}
 				h.log.lastEnd(t)
@@ -212,7 +212,7 @@ func TestWebSocket(t *testing.T) {
 			c.Write(r.Context(), kind, b)
 		}
 	}), withCredential)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, h.url("/ws"), &websocket.DialOptions{HTTPClient: h.client(), CompressionMode: websocket.CompressionContextTakeover})
 	if err != nil {
