@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ const (
 func TestMain(m *testing.M) {
 	switch role := os.Getenv(roleEnv); role {
 	case "":
+		hearSignals()
 		os.Exit(m.Run())
 	case "attack":
 		os.Exit(attack(os.Args[1:]))
@@ -36,6 +38,14 @@ func TestMain(m *testing.M) {
 	default:
 		fmt.Fprintln(os.Stderr, "no such role:", role)
 		os.Exit(2)
+	}
+}
+
+// hearSignals undoes what a shell does to commands in its background: they ignore
+// Ctrl-C, and so would all that they start (signal(7)).
+func hearSignals() {
+	if signal.Ignored(syscall.SIGINT) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT)
 	}
 }
 
@@ -60,7 +70,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	text, err := os.ReadFile(exe)
 	must(t, err)
 	must(t, os.WriteFile(bin, text, 0o755))
-	args := []string{"-test.run=.", "-test.skip=^TestAsOrdinaryUser$", "-test.timeout=5m"}
+	args := []string{"-test.run=.", "-test.skip=^TestAsOrdinaryUser$", "-test.timeout=15m"}
 	if testing.Verbose() {
 		args = append(args, "-test.v")
 	}
@@ -145,7 +155,7 @@ func run(t *testing.T, s Spec, argv ...string) ended {
 	var out bytes.Buffer
 	var reading sync.WaitGroup
 	reading.Go(func() { _, _ = io.Copy(&out, r) })
-	guard := time.AfterFunc(90*time.Second, func() { _ = box.Kill() })
+	guard := time.AfterFunc(10*time.Minute, func() { _ = box.Kill() })
 	defer guard.Stop()
 	if err := box.Go(); err != nil {
 		box.Wait()

@@ -33,7 +33,7 @@ func alive(mark string) []string {
 // gone waits until nothing with the mark runs, and fails after a while.
 func gone(t *testing.T, mark string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if len(alive(mark)) == 0 {
 			return
 		}
@@ -196,7 +196,7 @@ func TestOutputEndsWhenTheCommandClosesIt(t *testing.T) {
 	w.Close()
 	must(t, err)
 	must(t, box.Go())
-	must(t, r.SetReadDeadline(time.Now().Add(20*time.Second)))
+	must(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
 	if b, err := io.ReadAll(r); err != nil || !strings.HasPrefix(string(b), "out\n") {
 		t.Errorf("%q %v", b, err)
 	}
@@ -323,7 +323,7 @@ func errnoOrNil(e syscall.Errno) error {
 }
 
 func dialOnce(network, addr string) error {
-	c, err := net.DialTimeout(network, addr, 2*time.Second)
+	c, err := net.DialTimeout(network, addr, time.Minute)
 	if err == nil {
 		c.Close()
 	}
@@ -405,7 +405,7 @@ func TestStoppedInitDiesWithItsGatekeeper(t *testing.T) {
 	must(t, unix.Kill(pid, unix.SIGSTOP))
 	must(t, cmd.Process.Signal(unix.SIGKILL))
 	_ = cmd.Wait()
-	for end := time.Now().Add(5 * time.Second); unix.Kill(pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); unix.Kill(pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			_ = unix.Kill(pid, unix.SIGKILL)
 			t.Fatal("a stopped init outlived its gatekeeper")

@@ -56,7 +56,7 @@ func serve(t *testing.T, s Spec, script string, handle func(*Sandbox)) string {
 	must(t, err)
 	handle(box)
 	must(t, box.Go())
-	defer time.AfterFunc(60*time.Second, func() { _ = box.Kill() }).Stop()
+	defer time.AfterFunc(10*time.Minute, func() { _ = box.Kill() }).Stop()
 	_, err = box.Wait()
 	must(t, err)
 	text, err := os.ReadFile(out)
@@ -69,8 +69,8 @@ func TestListenersSeeTheAddressThatWasDialled(t *testing.T) {
 	s.TCPPorts = []uint16{80, 5432}
 	var mu sync.Mutex
 	var dialled []string
-	script := `for a in 93.184.216.34 127.0.0.1 '[2606:2800:220:1::1]' '[::1]' 198.18.0.7; do curl -sS -m5 "http://$a/" || echo failed; done
-		curl -sS -m5 http://10.1.2.3:5432/ || echo failed`
+	script := `for a in 93.184.216.34 127.0.0.1 '[2606:2800:220:1::1]' '[::1]' 198.18.0.7; do curl -sS -m60 "http://$a/" || echo failed; done
+		curl -sS -m60 http://10.1.2.3:5432/ || echo failed`
 	out := serve(t, s, script, func(box *Sandbox) {
 		for _, l := range box.TCP() {
 			go func() {
@@ -93,6 +93,8 @@ func TestListenersSeeTheAddressThatWasDialled(t *testing.T) {
 		t.Errorf("the agent saw %q", out)
 	}
 	want := "[93.184.216.34:80 127.0.0.1:80 [2606:2800:220:1::1]:80 [::1]:80 198.18.0.7:80 10.1.2.3:5432]"
+	mu.Lock()
+	defer mu.Unlock()
 	if got := fmt.Sprint(dialled); got != want {
 		t.Errorf("dialled %s, want %s", got, want)
 	}
@@ -105,8 +107,8 @@ func TestResolverSockets(t *testing.T) {
 	script := `python3 -c '
 import socket
 for fam, a in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "8.8.8.8"), (socket.AF_INET6, "2001:4860:4860::8888"), (socket.AF_INET6, "::1")):
-    c = socket.socket(fam, socket.SOCK_DGRAM); c.settimeout(5); c.connect((a, 53)); c.send(b"ask"); print(c.recv(100).decode())
-c = socket.create_connection(("9.9.9.9", 53), 5); print(c.recv(100).decode())
+    c = socket.socket(fam, socket.SOCK_DGRAM); c.settimeout(60); c.connect((a, 53)); c.send(b"ask"); print(c.recv(100).decode())
+c = socket.create_connection(("9.9.9.9", 53), 60); print(c.recv(100).decode())
 u = socket.socket(socket.AF_UNIX); u.connect("/run/ambit/agent.sock"); print(u.recv(100).decode())
 '`
 	s.Socket = "/run/ambit/agent.sock"
@@ -140,7 +142,7 @@ u = socket.socket(socket.AF_UNIX); u.connect("/run/ambit/agent.sock"); print(u.r
 // The host's sockets have no way in: neither by path nor by abstract name.
 func TestHostSocketsAreOutOfReach(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{filepath.Join(dir, "docker.sock"), "@ambit-test-bus"} {
+	for _, name := range []string{filepath.Join(dir, "docker.sock"), fmt.Sprintf("@ambit-test-bus-%d", os.Getpid())} {
 		l, err := net.Listen("unix", name)
 		must(t, err)
 		defer l.Close()

@@ -54,7 +54,7 @@ func (p *person) screen() string {
 // sees waits until the text has been on the screen.
 func (p *person) sees(text string) {
 	p.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if strings.Contains(p.screen(), text) {
 			return
 		}
@@ -76,9 +76,16 @@ func (p *person) sits(s Spec, argv ...string) *Sandbox {
 	box, err := Start(p.t.Context(), s)
 	must(p.t, err)
 	must(p.t, box.Go())
-	end := time.AfterFunc(20*time.Second, func() { _ = box.Kill() })
+	end := time.AfterFunc(3*time.Minute, func() { _ = box.Kill() })
 	p.t.Cleanup(func() { end.Stop() })
 	return box
+}
+
+// job types a command that says when it has the terminal, and when it goes on
+// after it was stopped. What it says is not what is typed. It starts no program
+// after that: a shell that gets Ctrl-Z between vfork and exec does not stop.
+func job(name string) string {
+	return "sh -c 'mkfifo " + name + "; exec 3<>" + name + "; trap \"echo " + name + " goes on $((1+1))\" CONT; echo " + name + " runs $((1+1)); while :; do read x <&3; done'\r"
 }
 
 func TestTerminal(t *testing.T) {
@@ -99,21 +106,21 @@ func TestTerminal(t *testing.T) {
 
 	must(t, pty.Setsize(p.far, &pty.Winsize{Rows: 40, Cols: 100}))
 	must(t, unix.Kill(os.Getpid(), syscall.SIGWINCH)) // the kernel sends it to the foreground group, which a test is not
-	p.types("sleep 0.3; stty size\r")
-	p.sees("40 100")
+	p.types("while [ \"$(stty size)\" = '33 77' ]; do sleep 0.02; done; echo now $(stty size)\r")
+	p.sees("now 40 100")
 
-	p.types("sleep 1000\r")
-	time.Sleep(300 * time.Millisecond)
+	p.types(job("first"))
+	p.sees("first runs 2")
 	p.types("\x03")
 	p.types("echo interrupted $?\r")
 	p.sees("interrupted 130")
 
-	p.types("sleep 1000\r")
-	time.Sleep(300 * time.Millisecond)
+	p.types(job("second"))
+	p.sees("second runs 2")
 	p.types("\x1a")
 	p.sees("Stopped")
 	p.types("fg\r")
-	time.Sleep(300 * time.Millisecond)
+	p.sees("second goes on 2")
 	p.types("\x03")
 	p.types("sleep 99 & kill -9 %1; wait; echo killed $?; exit 9\r")
 	st, err := box.Wait()
