@@ -73,6 +73,9 @@ func (g *Grants) namedAction(service, op, resource string) ([]ambit.Action, erro
 	}
 	a := ambit.Action{Agent: g.file.Agent.Value, Service: service, Operation: full, Effect: k.effects(full)[0].Effect}
 	a.Resource = ambit.Resource{Kind: p.kind, Segments: p.segs}
+	if p.kind == kindTable {
+		a.Args = map[string]string{ArgColumns: ColumnsArg(p.columns, p.columns == nil)}
+	}
 	return []ambit.Action{a}, a.Resource.Check()
 }
 

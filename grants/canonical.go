@@ -108,6 +108,8 @@ func (s *Service) object() object {
 	o.text("scheme", s.Scheme)
 	o.text("address", s.Address)
 	o.text("ca", s.CA)
+	o.text("database", s.Database)
+	o.text("tls", s.TLS)
 	o.list("env", s.Env)
 	o.list("reads", s.Reads)
 	o.list("graphql", s.GraphQL)

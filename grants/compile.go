@@ -81,7 +81,7 @@ func compile(f *File, k Kinds, now time.Time, r *reporter, broken bool) *Grants 
 		c.add(lines[MaxLines].Pos, "write patterns that stand for more", "there are %d lines, at most %d", len(lines), MaxLines)
 		return c.g
 	}
-	for _, l := range lines {
+	for _, l := range append(lines, catalogs(c.g.services, lines)...) {
 		c.line(l)
 	}
 	c.build()

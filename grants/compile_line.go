@@ -21,6 +21,9 @@ func (c *compiler) line(l *Line) {
 	}
 	c.patterns(r, s, k)
 	c.operations(r, k)
+	if k.Resource == kindTable {
+		c.columns(r)
+	}
 	c.waiver(l)
 	if k.Name == "files" {
 		c.filesLine(l)
@@ -96,6 +99,8 @@ func (c *compiler) pattern(text string, s *Service, k Kind) (pattern, string) {
 		return c.kinds.place().parseFile(text)
 	case "tcp":
 		return tcpPattern(text, s)
+	case kindTable:
+		return parseTable(text, s.Database.Value)
 	}
 	if k.Name == "web" {
 		return parseWeb(text)
@@ -259,7 +264,7 @@ func (c *compiler) cite(r *rule) {
 func (k Kind) words(word string) []string {
 	var out []string
 	for _, o := range k.Operations {
-		if short, ok := strings.CutPrefix(o.Name, k.Name+"."); ok && !strings.HasPrefix(word, k.Name+".") {
+		if short, ok := strings.CutPrefix(o.Name, k.prefix()); ok && !strings.HasPrefix(word, k.prefix()) {
 			out = append(out, short)
 			continue
 		}

@@ -53,6 +53,11 @@ func (c *compiler) service(s *Service, p Pos, fix, format string, args ...any) {
 // complete returns the service with all that its kind says.
 func (c *compiler) complete(s *Service, k Kind) Service {
 	full := *s
+	if k.Resource == kindTable {
+		c.database(&full, k)
+		return full
+	}
+	c.noDatabase(s)
 	if len(full.Hosts) == 0 {
 		for _, h := range k.Hosts {
 			full.Hosts = append(full.Hosts, Text{Value: h})

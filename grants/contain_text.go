@@ -17,6 +17,8 @@ func (g *Grants) ActionText(a *ambit.Action) (text string, ok bool) {
 	switch a.Resource.Kind {
 	case "file":
 		forms[0] = fmt.Sprintf("files %s /%s", strings.TrimPrefix(a.Operation, "files."), path)
+	case kindTable, kindDatabase:
+		forms[0] = strings.Join([]string{a.Service, a.Operation, tableText(a.Resource.Segments, columnsOf(a))}, " ")
 	case "tcp":
 		forms[0] = "tcp connect " + path
 	case "http":
@@ -38,7 +40,7 @@ func (g *Grants) ActionText(a *ambit.Action) (text string, ok bool) {
 
 func sameAction(a, b *ambit.Action) bool {
 	return a.Service == b.Service && a.Operation == b.Operation && a.Effect == b.Effect &&
-		a.Resource.Kind == b.Resource.Kind && slices.Equal(a.Resource.Segments, b.Resource.Segments)
+		a.Resource.Kind == b.Resource.Kind && slices.Equal(a.Resource.Segments, b.Resource.Segments) && sameColumns(columnsOf(a), columnsOf(b))
 }
 
 // escapePath writes segments as the path of a URL (RFC 3986 section 3.3); the

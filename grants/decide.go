@@ -69,6 +69,8 @@ type match struct {
 	limited int32 // rule number plus one of a limit that is used up
 	charged int   // how many of charge are set
 	charge  [maxWork]int32
+	columns string  // what the action says of its columns
+	said    bool    // whether it says anything
 	spans   [8]span // protected names in the path
 	nspans  int
 }
@@ -107,6 +109,9 @@ func (g *Grants) admit(a *ambit.Action, m *match) string {
 			return whyBroken
 		}
 		return ""
+	}
+	if a.Resource.Kind == kindTable {
+		m.columns, m.said = a.Args[ArgColumns]
 	}
 	// `except: acme/vault` must not be passed by asking for Acme/Vault.
 	if x := g.index[a.Service]; x != nil && x.folded == m.kind && hasUpper(m.segs) {
@@ -155,8 +160,9 @@ func (m *match) take(l *leaf, named uint64) {
 		return
 	}
 	m.offer(l.best[m.effect])
-	for _, i := range l.cond {
-		if r := m.rules[i]; r.fits(m.effect) && !r.excepts(m) && r.holds(&m.facts) {
+	for _, c := range l.cond {
+		i := c.rule
+		if r := m.rules[i]; r.fits(m.effect) && within(m.columns, m.said, c.columns) && !r.excepts(m) && r.holds(&m.facts) {
 			m.limit(i)
 			m.offer(i + 1)
 		}

@@ -77,7 +77,8 @@ type Line struct {
 	UntilPos      Pos
 	// Accept holds what lint may find of the line, each with a reason.
 	Accept []Accept
-	// Implied marks a line that the sandbox's paths stand for.
+	// Implied marks a line that nobody wrote: one that the sandbox's paths stand
+	// for, and one that comes with every database.
 	Implied bool
 }
 
@@ -129,6 +130,8 @@ type Service struct {
 	Git          bool        // serves git over HTTP on any path
 	Reads        []Text      // path patterns whose POSTs only read
 	GraphQL      []Text      // path patterns that speak GraphQL
+	Database     Text        // of a database: its name
+	TLS          Text        // of a database: "on", "off" or ""
 }
 
 // Credential says where the broker finds the secret. Exactly one is set.

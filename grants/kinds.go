@@ -36,7 +36,7 @@ type Kind struct {
 	Load func() []Operation
 	// Resource is the kind of resource that a plain pattern names, such as
 	// "repo". A pattern that starts with "/" always names a path of the first
-	// host, unless Resource is "tcp".
+	// host, unless Resource is "tcp" or "table".
 	Resource string
 	// Segments is how many segments such a resource has; 0 for any number.
 	Segments int
@@ -46,6 +46,9 @@ type Kind struct {
 	// for small ones. Patterns are then lowered, and an action with a capital
 	// letter there is refused: whoever classifies must lower it.
 	FoldCase bool
+	// Prefix is what the operations' names begin with, when not with the kind's own
+	// name and a dot.
+	Prefix string
 	// Inject is how the credential is injected when the file does not say.
 	Inject Inject
 }
@@ -82,12 +85,12 @@ type BodyCase struct {
 	Calls []Call
 }
 
-// DefaultKinds knows what needs no catalog: http, web, tcp and files.
+// DefaultKinds knows what needs no catalog: http, web, tcp, files and postgres.
 func DefaultKinds() Kinds {
 	bearer := Inject{Header: "Authorization", Format: "Bearer {}"}
 	return Kinds{List: []Kind{
 		{Name: "http", Resource: "http", Example: "/v1/**", Operations: httpOperations(), Inject: bearer},
-		webKind(), filesKind(), tcpKind(),
+		webKind(), filesKind(), tcpKind(), databaseKind(),
 	}}
 }
 
@@ -214,7 +217,7 @@ func (k Kind) operation(s string) (full string, ok bool) {
 	if s == "*" {
 		return s, true
 	}
-	for _, name := range []string{s, k.Name + "." + s, "http." + s} {
+	for _, name := range []string{s, k.prefix() + s, "http." + s} {
 		for _, o := range k.Operations {
 			if o.Name == name || covers(name, o.Name) {
 				return name, true
@@ -223,6 +226,9 @@ func (k Kind) operation(s string) (full string, ok bool) {
 	}
 	return "", false
 }
+
+// prefix is what the short names of the kind's operations leave out.
+func (k Kind) prefix() string { return orElse(k.Prefix, k.Name+".") }
 
 // covers says whether an operation, or a wildcard for some, stands for name.
 func covers(op, name string) bool {

@@ -16,7 +16,7 @@ const credentialFix = "name where it is kept instead: credential: {env: NAME}, {
 func serviceKeys() []string {
 	return []string{
 		"kind", "host", "port", "scheme", "address", "ca", "credential", "inject", "env",
-		"encoded-slash", "git", "reads", "graphql",
+		"encoded-slash", "git", "reads", "graphql", "database", "tls",
 	}
 }
 
@@ -63,6 +63,7 @@ func (w *walker) service(e entry) *Service {
 	w.reach(s, m)
 	w.secret(s, m)
 	w.hints(s, m)
+	w.database(s, m)
 	return s
 }
 
@@ -270,5 +271,23 @@ func (w *walker) hints(s *Service, m map[string]*yaml.Node) {
 		if _, why := parsePath(t.Value); why != "" || t.Value == "/" {
 			w.add(t.Pos, "write a path pattern, such as /*/_search", "%s is not a path pattern", show(t.Value))
 		}
+	}
+}
+
+// database reads what only databases have.
+func (w *walker) database(s *Service, m map[string]*yaml.Node) {
+	if v := m["database"]; v != nil {
+		t, ok := w.text(v, "database")
+		if why := badIdentifier(t.Value); ok && why != "" {
+			w.add(t.Pos, "write the database's name, such as shop", "database %s %s", show(t.Value), why)
+		}
+		s.Database = t
+	}
+	if v := m["tls"]; v != nil {
+		t, ok := w.text(v, "tls")
+		if ok && t.Value != "on" && t.Value != "off" {
+			w.add(t.Pos, "write on, or off for a database that is reached without TLS", "tls is on or off, not %s", show(t.Value))
+		}
+		s.TLS = t
 	}
 }

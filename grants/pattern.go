@@ -14,6 +14,8 @@ type pattern struct {
 	segs []string // as described; a "*" at the end is a wildcard
 	self bool     // the segments themselves match
 	tail bool     // one or more segments after them match
+
+	columns []string // of a table, sorted; nil for all
 }
 
 // match says whether a resource fits, for an action of the given effect. It is
@@ -55,6 +57,9 @@ func matchSegment(want, got string, host bool) bool {
 
 // String writes the pattern as people do.
 func (p pattern) String() string {
+	if p.kind == kindTable || p.kind == kindDatabase {
+		return tableText(p.segs, p.columns)
+	}
 	s := ambit.Resource{Kind: p.kind, Segments: p.segs}.String()
 	if p.tail && !p.self {
 		s += "/**"

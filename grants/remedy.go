@@ -78,6 +78,7 @@ type lack int
 const (
 	nothing lack = iota
 	lackPattern
+	lackColumns
 	lackOperation
 	lackEffect
 	lackName
@@ -95,6 +96,10 @@ func (g *Grants) lacks(i int, a *ambit.Action, f *Facts) (lack, int) {
 	switch {
 	case fit < whole:
 		return lackPattern, fit
+	case !slices.ContainsFunc(r.patterns, func(p pattern) bool {
+		return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) && p.admits(a)
+	}):
+		return lackColumns, whole
 	case !r.operation(a.Operation):
 		return lackOperation, whole + 1
 	case !r.fits(a.Effect.Worst()):
@@ -117,6 +122,8 @@ func (g *Grants) lackWords(r *rule, what lack, a *ambit.Action) string {
 	switch what {
 	case lackPattern:
 		return "gives " + r.shortPatterns() + ", not " + shortResource(a)
+	case lackColumns:
+		return "gives only the columns of " + r.shortPatterns() + ", not " + show(clipped(orElse(a.Args[ArgColumns], "what is not said"), 120))
 	case lackOperation:
 		return "gives " + clipped(strings.Join(r.ops, ", "), 200) + ", not " + show(a.Operation)
 	case lackEffect:
@@ -234,7 +241,7 @@ func lineText(a *ambit.Action, service, text string, k Kind) string {
 	var b strings.Builder
 	b.WriteString(section + ":\n  - " + service + ": " + quote(text) + "\n")
 	if _, known := k.operation(a.Operation); known && section != "read" && k.Name != "files" {
-		b.WriteString("    operations: [" + strings.TrimPrefix(a.Operation, k.Name+".") + "]\n")
+		b.WriteString("    operations: [" + strings.TrimPrefix(a.Operation, k.prefix()) + "]\n")
 	}
 	if section != "read" {
 		b.WriteString("    because: \"…\"\n")
@@ -256,6 +263,11 @@ func (g *Grants) patternText(a *ambit.Action, s *Service, k Kind) string {
 			return segs[0] + "/"
 		}
 		return strings.Join(segs, "/")
+	case a.Resource.Kind == kindTable || a.Resource.Kind == kindDatabase:
+		if text := tableText(segs, columnsOf(a)); len(text) <= maxRemedy && a.Args[ArgColumns] != "" {
+			return text
+		}
+		return tableText(segs, nil)
 	case a.Resource.Kind == "http" && segs[0] != s.Authority(s.Hosts[0].Value):
 		return s.Scheme.Value + "://" + segs[0] + "/" + strings.Join(segs[1:], "/")
 	case a.Resource.Kind == "http":

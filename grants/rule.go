@@ -74,6 +74,12 @@ func (p *pattern) covers(segs []string) bool {
 	return true
 }
 
+// admits says whether the columns that an action touches are among the pattern's.
+func (p *pattern) admits(a *ambit.Action) bool {
+	said, known := a.Args[ArgColumns]
+	return within(said, known, p.columns)
+}
+
 // operation says whether the rule names the operation.
 func (r *rule) operation(op string) bool {
 	for _, o := range r.ops {
@@ -96,7 +102,7 @@ func (r *rule) matches(a *ambit.Action, f *Facts) bool {
 		}
 	}
 	for _, p := range r.patterns {
-		if p.match(a.Resource, a.Effect) || f.shows(a) && p.kind == "file" && p.covers(a.Resource.Segments) {
+		if (p.match(a.Resource, a.Effect) || f.shows(a) && p.kind == "file" && p.covers(a.Resource.Segments)) && p.admits(a) {
 			return true
 		}
 	}

@@ -30,7 +30,13 @@ type prefix struct {
 // strictest for each effect, the first in the file among equals.
 type leaf struct {
 	best [ambit.Irreversible + 1]int32 // rule number plus one; 0 for none
-	cond []int32                       // rules with conditions or exceptions
+	cond []condition                   // rules with conditions or exceptions, and patterns with columns
+}
+
+// condition is a rule that matches only when more than its pattern's segments fits.
+type condition struct {
+	rule    int32
+	columns []string // of the pattern; nil for all
 }
 
 // insert puts rule i where the pattern ends.
@@ -39,10 +45,10 @@ func (n *node) insert(p pattern, i int32, rules []*rule) {
 		n = n.child(seg, depth == 0 && p.kind == "http")
 	}
 	if p.self {
-		n.self = n.self.add(i, rules)
+		n.self = n.self.add(i, rules, p.columns)
 	}
 	if p.tail {
-		n.tail = n.tail.add(i, rules)
+		n.tail = n.tail.add(i, rules, p.columns)
 	}
 }
 
@@ -63,14 +69,14 @@ func (n *node) child(seg string, host bool) *node {
 	return (*m)[key]
 }
 
-func (l *leaf) add(i int32, rules []*rule) *leaf {
+func (l *leaf) add(i int32, rules []*rule, columns []string) *leaf {
 	if l == nil {
 		l = &leaf{}
 	}
 	r := rules[i]
-	if r.conditional() {
-		if !slices.Contains(l.cond, i) {
-			l.cond = append(l.cond, i)
+	if r.conditional() || columns != nil {
+		if !slices.ContainsFunc(l.cond, func(c condition) bool { return c.rule == i && sameColumns(c.columns, columns) }) {
+			l.cond = append(l.cond, condition{i, columns})
 		}
 		return l
 	}
@@ -141,8 +147,8 @@ func (l *leaf) work(rules []*rule) (w int) {
 	if l == nil {
 		return 0
 	}
-	for _, i := range l.cond {
-		w += 1 + len(rules[i].except)
+	for _, c := range l.cond {
+		w += 1 + len(rules[c.rule].except)
 	}
 	return w
 }
