@@ -524,3 +524,26 @@ func TestAnOutcomeAfterTheEndIsRecorded(t *testing.T) {
 		t.Errorf("%d intents are open, %v", r.OpenN, err)
 	}
 }
+
+// An agent that does the worst as its last act leaves an alert behind.
+func TestAnAlertBeforeTheEndIsRecorded(t *testing.T) {
+	x := start(t, newHome(t))
+	for range 20 {
+		a := x.enrol("worker")
+		a.Alert(t.Context(), wire.Alert{Kind: "placeholder-leak", Detail: string(a.got.Task)})
+		if err := a.End(t.Context(), wire.End{Detail: "the command ended"}); err != nil {
+			t.Fatal(err)
+		}
+		a.Close()
+	}
+	x.end()
+	n := 0
+	for _, typ := range types(t, x.home) {
+		if typ == audit.Alert {
+			n++
+		}
+	}
+	if n != 20 {
+		t.Errorf("%d of 20 alerts are in the log", n)
+	}
+}

@@ -409,10 +409,25 @@ func (l *Link) JWT(ctx context.Context, audience string) (wire.JWTAnswer, error)
 	return a, l.call(ctx, wire.MethodJWT, wire.JWT{Audience: audience}, &a)
 }
 
-// Alert records something that a person should look at. One that cannot be
-// recorded ends the task.
+// Alert records something that a person should look at. It does not wait for the
+// log, but the alert is on its way when it returns: an agent that does the worst
+// and ends at once would else be gone before it, and a task that has ended takes
+// none. One that cannot be recorded ends the task.
 func (l *Link) Alert(ctx context.Context, a wire.Alert) {
-	err := l.call(ctx, wire.MethodAlert, a, nil)
+	c, err := l.live()
+	if err != nil {
+		return // the task has ended, or nothing passes until the daemon is back
+	}
+	p, err := c.Send(wire.MethodAlert, a)
+	if err != nil {
+		l.alerted(err)
+		return
+	}
+	go func() { l.alerted(p.Wait(ctx, nil)) }()
+}
+
+// alerted takes what became of an alert.
+func (l *Link) alerted(err error) {
 	if we, ok := errors.AsType[*wire.Error](err); ok && we.Code == wire.CodeOver {
 		return // its end was quicker
 	}

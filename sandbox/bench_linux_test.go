@@ -23,7 +23,7 @@ func BenchmarkStart(b *testing.B) {
 		}
 		s, err := Start(b.Context(), Spec{Argv: []string{"true"}, Dir: work, Env: []string{"PATH=/usr/bin:/bin"}, Scratch: scratch,
 			Files:    []File{{Path: work, Access: Writable}},
-			Protect:  Protect{Names: []string{".envrc"}, Paths: []string{".git/hooks"}},
+			Protect:  Protect{Names: []string{".envrc"}, Repository: []string{".git/hooks"}},
 			TCPPorts: []uint16{80, 443}, Socket: "/run/ambit/agent.sock"})
 		if err != nil {
 			b.Fatal(err)

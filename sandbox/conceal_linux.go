@@ -5,38 +5,14 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"ambit/sandbox/plan"
-	"ambit/sandbox/warden"
 )
 
-// named says whether one of the rules stands for a name.
-func named(rules []string, name string) bool {
-	return slices.ContainsFunc(rules, func(r string) bool { return warden.Match(r, name) })
-}
-
-// ends says whether a path ends with a rule of several names. It is the path on
-// the machine: the folder that is granted may be one of the names.
-func ends(rules []string, path string) bool {
-	segs := strings.Split(path, "/")
-	return slices.ContainsFunc(rules, func(r string) bool {
-		parts := strings.Split(r, "/")
-		if len(parts) < 2 || len(parts) > len(segs) {
-			return false
-		}
-		for i, p := range parts {
-			if !warden.Match(p, segs[len(segs)-len(parts)+i]) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-func (s *search) secret(rel, name string) bool {
-	known := func() bool { return named(s.protect.Secrets, name) || ends(s.protect.Secrets, s.host+"/"+rel) }
-	return s.Secrets && known() && !s.allowed(rel)
+// isSecret says whether the last names of rel are a secret's. They are those on
+// the machine: the folder that is granted may be one of them.
+func (s *search) isSecret(rel string) bool {
+	return s.Secrets && s.secret.End(s.host+"/"+rel) && !s.allowed(rel)
 }
 
 // conceal notes a secret; of a symbolic link, what it leads to. What lies outside

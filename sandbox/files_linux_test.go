@@ -18,8 +18,8 @@ func secretBeside(t *testing.T) string {
 }
 
 func protect() Protect {
-	return Protect{Names: []string{".envrc", ".vscode", ".claude", ".mcp.json"},
-		Paths: []string{".git/hooks", ".git/config", ".git/config.worktree", ".git/info/attributes", ".github/workflows"}}
+	return Protect{Names: []string{".envrc", ".vscode", ".claude", ".mcp.json", ".github/workflows", ".local/bin"},
+		Repository: []string{".git/hooks", ".git/config", ".git/config.worktree", ".git/info/attributes", ".hg/hgrc"}}
 }
 
 func TestReadsAreDeniedByDefault(t *testing.T) {

@@ -2,9 +2,15 @@ package sandbox
 
 import (
 	"bufio"
+	"bytes"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // gitParts are what git runs or obeys inside a git directory.
@@ -18,7 +24,7 @@ func (s *search) git(rel string) error {
 		return nil
 	}
 	for _, part := range gitParts {
-		if err := s.addIfThere(rel + "/" + part); err != nil {
+		if err := s.keep(rel + "/" + part); err != nil {
 			return err
 		}
 	}
@@ -60,18 +66,16 @@ func (s *search) modules(rel string) error {
 }
 
 // guardsGit says whether the Spec protects git directories at all.
-func (s *search) guardsGit() bool {
-	for _, p := range s.protect.Paths {
-		if p == ".git/hooks" {
-			return true
-		}
-	}
-	return false
-}
+func (s *search) guardsGit() bool { return slices.Contains(s.protect.Repository, ".git/hooks") }
 
-func (s *search) addIfThere(rel string) error {
+// keep protects what is at rel, and the place when there is nothing yet.
+func (s *search) keep(rel string) error {
 	st, err := os.Lstat(filepath.Join(s.host, rel))
-	if err != nil || s.allowed(rel) {
+	if err != nil {
+		s.place(rel)
+		return nil
+	}
+	if s.allowed(rel) {
 		return nil
 	}
 	return s.add(rel, st.Mode().Type())
@@ -97,12 +101,8 @@ func (s *search) dirs(rel string) ([]string, error) {
 // hooksPath protects the directory that core.hooksPath names, when the agent
 // could write it.
 func (s *search) hooksPath(rel string) error {
-	f, err := os.Open(filepath.Join(s.host, rel, "config"))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
+	text := s.read(rel + "/config")
+	for sc := bufio.NewScanner(bytes.NewReader(text)); sc.Scan(); {
 		key, value, ok := strings.Cut(sc.Text(), "=")
 		if !ok || !strings.EqualFold(strings.TrimSpace(key), "hookspath") {
 			continue
@@ -112,7 +112,7 @@ func (s *search) hooksPath(rel string) error {
 			dir = filepath.Join(s.host, filepath.Dir(rel), dir)
 		}
 		if inside(dir, s.host) && dir != s.host {
-			if err := s.addIfThere(dir[len(s.host)+1:]); err != nil {
+			if err := s.keep(dir[len(s.host)+1:]); err != nil {
 				return err
 			}
 		}
@@ -120,23 +120,52 @@ func (s *search) hooksPath(rel string) error {
 	return nil
 }
 
-// gitDirectory protects the git directory of a tree that is a worktree or a
-// submodule, when that lies inside the tree. (Outside it, the agent can write
-// it only by another grant, which is searched by itself.)
-func (s *search) gitDirectory() error {
-	text, err := os.ReadFile(filepath.Join(s.host, ".git"))
-	if err != nil {
-		return nil // none, or a directory, which walk has seen
+// pointer protects a `.git` that is no directory, as worktrees and submodules
+// have it, and the git directory that it leads to when that lies inside the tree.
+// (Outside it, the agent can write it only by another grant, which is searched
+// by itself.) Who could write it would choose whose settings git obeys.
+func (s *search) pointer(rel string, mode fs.FileMode) error {
+	dir := filepath.Join(s.host, rel)
+	if mode&fs.ModeSymlink == 0 {
+		if err := s.keep(rel); err != nil {
+			return err
+		}
+		text, ok := strings.CutPrefix(string(s.read(rel)), "gitdir:")
+		if dir = strings.TrimSpace(text); !ok || dir == "" {
+			return nil
+		}
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(s.host, filepath.Dir(rel), dir)
+		}
+	} else if !s.allowed(rel) {
+		for _, part := range gitParts {
+			s.place(rel + "/" + part) // also when the link is taken away
+		}
 	}
-	dir := strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(s.host, dir)
-	}
-	if err := s.addIfThere(".git"); err != nil {
-		return err
-	}
-	if !inside(dir, s.host) || dir == s.host {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil || !inside(real, s.host) || real == s.host {
 		return nil
 	}
-	return s.git(dir[len(s.host)+1:])
+	return s.git(real[len(s.host)+1:])
+}
+
+// maxGitText bounds what is read of a file that git would read whole.
+const maxGitText = 1 << 20
+
+// read returns what a regular file holds, as far as maxGitText. An earlier task may
+// have left a pipe there, which nobody writes to.
+func (s *search) read(rel string) []byte {
+	f, err := os.OpenFile(filepath.Join(s.host, rel), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxGitText))
+	if err != nil {
+		return nil
+	}
+	return text
 }

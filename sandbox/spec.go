@@ -28,9 +28,15 @@ type File struct {
 
 // Protect names what may not come into being or change inside writable paths.
 type Protect struct {
-	Names   []string // a last name at any depth: ".envrc", ".vscode", "id_rsa*", "*.pem"
-	Paths   []string // relative to a writable path: ".git/hooks", ".github/workflows"
-	Allowed []string // exceptions: absolute paths inside, or relative to a writable path
+	// Names are protected at any depth: ".envrc", "id_rsa*", "*.pem"; several
+	// parts stand below one another: ".github/workflows".
+	Names []string
+	// Repository is what git (or hg) obeys inside a repository: ".git/hooks". It
+	// is protected at the top of a writable path, and in repositories that are
+	// there when the sandbox starts. What the agent makes later is its own.
+	Repository []string
+	Paths      []string // single places: absolute paths inside, or relative to a writable path
+	Allowed    []string // exceptions: absolute paths inside, or relative to a writable path
 
 	// Secrets are names, at any depth of a File that says Secrets, whose content
 	// the agent must not read. Conceal is asked which of those that exist are

@@ -234,8 +234,7 @@ func (k *keeper) alert(ctx context.Context, kind string, a ambit.Action, detail 
 			w.Action = c
 		}
 	}
-	// The gate must not wait for the log here.
-	go k.link.Alert(context.WithoutCancel(ctx), w)
+	k.link.Alert(context.WithoutCancel(ctx), w)
 }
 
 // printable bounds text that an agent chose and makes its control characters

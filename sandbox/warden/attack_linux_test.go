@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // attack is what the agent does; it prints what a test wants to know.
@@ -21,6 +23,7 @@ func attacks() map[string]attack {
 		"deputy": attackDeputy,
 		"flip":   attackFlip,
 		"swap":   attackSwap,
+		"wander": attackWander, "crowd": attackCrowd,
 		"hidden": attackHidden, "dying": attackDying, "threads": attackThreads, "interrupted": attackInterrupted,
 		"noroom": attackNoRoom, "pipes": attackPipes, "long": attackLong, "memory": attackMemory, "doors": attackDoors,
 		"sockets": attackSockets,
@@ -51,15 +54,15 @@ func as(t *testing.T, f func(t *testing.T, who int)) {
 
 // ways are the spellings by which an agent can reach a name in its directory.
 func ways(root, name string) []string {
-	dir, err := os.Open(".")
+	dir, err := unix.Open(".", unix.O_RDONLY, 0) // stays open as long as the process
 	if err != nil {
 		panic(err)
 	}
 	return []string{
 		name, "./" + name, "sub/../" + name, "sub/deep/../../" + name, ".//" + name, root + "/" + name,
 		root + "/sub/../" + name, "/proc/self/cwd/" + name, "/proc/thread-self/cwd/" + name,
-		fmt.Sprintf("/proc/%d/cwd/%s", os.Getpid(), name), fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name),
-		fmt.Sprintf("/dev/fd/%d/%s", dir.Fd(), name), "/proc/self/root" + root + "/" + name,
+		fmt.Sprintf("/proc/%d/cwd/%s", os.Getpid(), name), fmt.Sprintf("/proc/self/fd/%d/%s", dir, name),
+		fmt.Sprintf("/dev/fd/%d/%s", dir, name), "/proc/self/root" + root + "/" + name,
 		"here/" + name, "sub/up/" + name, "round/" + name,
 	}
 }
@@ -82,15 +85,17 @@ func attackMake(args []string) error {
 
 func TestEveryCallEveryName(t *testing.T) {
 	// .GIT/hooks exists and is no mount: what is below a protected path counts.
-	protected := []string{".envrc", ".ENVRC", ".envrc.", ".envrc ", ".vscode", ".git/hooks", ".GIT/hooks/pre-commit",
+	protected := []string{".envrc", ".ENVRC", ".envrc.", ".envrc ", ".vscode", ".git/hooks", ".GIT/hooks/pre-commit", ".forge/flows",
 		".GIT/Hooks", ".git/hook\u017f", ".github/workflows", ".github/Workflows. .", "sub/.claude/settings.json",
-		".en\u200cvrc", ".mcp.json::$DATA"}
+		".en\u200cvrc", ".mcp.json::$DATA", "sub/.git\u200chub/WORKFLOWS", "sub/deep/.github/workflows", "sub/deep/.github/agents/x",
+		"sub/.local/share/keyrings"}
 	as(t, func(t *testing.T, who int) {
 		root, free := ground(t, who)
-		plant(t, who, root, "sub/deep/", ".git/HEAD", ".GIT/hooks/", ".github/", "sub/.claude/",
-			"here -> .", "sub/up -> ..", "round -> "+root)
-		tree := Tree{Root: root, Names: []string{".envrc", ".vscode", ".claude", ".mcp.json"},
-			Paths: []string{".git/hooks", root + "/.github/workflows"}}
+		plant(t, who, root, "sub/deep/", ".git/HEAD", ".GIT/hooks/", ".forge/", ".github/", "sub/.claude/",
+			"sub/deep/.github/agents/", "sub/.git\u200chub/", "sub/.local/share/",
+			"here -> .", "sub/.github/", "sub/up -> ..", "round -> "+root)
+		tree := Tree{Root: root, Paths: []string{".git/hooks", root + "/.forge/flows"},
+			Names: []string{".envrc", ".vscode", ".claude", ".mcp.json", ".github/workflows", ".github/agents", ".local/share/keyrings"}}
 		before := list(t, root)
 		o := run(t, who, tree, free, append([]string{"make", root}, protected...)...)
 		for line := range strings.Lines(o.Out) {
@@ -106,7 +111,7 @@ func TestEveryCallEveryName(t *testing.T) {
 			t.Errorf("exit %d, %d refused, told of %q", o.Code, o.Refused, o.Denied)
 		}
 		// The benign twin: the same calls and ways with other names.
-		o = run(t, who, tree, free, "make", root, "envrc", ".envrcs", "sub/.github", "hooks", "sub/hooks", "na\nme", "na\xffme")
+		o = run(t, who, tree, free, "make", root, "envrc", ".envrcs", "sub/.githubs", "sub/.git", "sub/.github/hooks", "sub/workflows", "sub/.local/share/keyring", "sub/.local/keyrings", "hooks", "sub/hooks", "na\nme", "na\xffme")
 		for line := range strings.Lines(o.Out) {
 			if !strings.HasSuffix(line, ": <nil>\n") && !strings.HasPrefix(line, "openat2 ") && strings.Contains(line, ": ") {
 				t.Errorf("does not work: %s", line)

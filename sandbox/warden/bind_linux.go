@@ -31,7 +31,7 @@ func (c *call) bind(sock int32, addr, size uint64) answer {
 	}
 	c.w.moves.Lock()
 	defer c.w.moves.Unlock()
-	if a, ok := c.mayMake(p, false); !ok {
+	if a, ok := c.mayMake(p, thing{inert: true}); !ok {
 		return a
 	}
 	return c.bindAt(own, p, base, text)

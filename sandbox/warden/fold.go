@@ -55,14 +55,25 @@ func ignorable(r rune) bool {
 		r >= 0x206a && r <= 0x206f || r == 0xfeff
 }
 
-// split folds each name of a clean relative path; "" has none.
-func split(rel string) []string {
+// trail is a clean relative path, folded: its names, and the text that they
+// make when joined by "/".
+type trail struct {
+	text string
+	segs []string
+}
+
+// parse folds each name of a clean relative path; "" has none.
+func parse(rel string) trail {
 	if rel == "" {
-		return nil
+		return trail{}
 	}
-	segs := strings.Split(rel, "/")
+	segs, same := strings.Split(rel, "/"), true
 	for i, s := range segs {
 		segs[i] = fold(s)
+		same = same && segs[i] == s
 	}
-	return segs
+	if !same {
+		rel = strings.Join(segs, "/")
+	}
+	return trail{rel, segs}
 }

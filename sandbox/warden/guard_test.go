@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -23,8 +24,9 @@ func TestFold(t *testing.T) {
 }
 
 func exampleTree() Tree {
-	return Tree{Root: "/ws", Names: []string{".envrc", ".vscode"}, Paths: []string{".git/hooks", "/ws/.github/workflows", "docs/conf"},
-		Allowed: []string{"tools/.vscode", ".git/hooks/a/b", "docs/conf"}, Mounts: []string{".git/config"}}
+	return Tree{Root: "/ws", Names: []string{".envrc", ".vscode", ".github/workflows", ".local/share/keys", ".Github/agents"},
+		Paths:   []string{".git/hooks", "/ws/.forge/flows", "docs/conf"},
+		Allowed: []string{"tools/.vscode", ".git/hooks/a/b", "docs/conf", "meta/.github/workflows", "meta/.github/agents"}, Mounts: []string{".git/config"}}
 }
 
 func TestGuard(t *testing.T) {
@@ -32,46 +34,97 @@ func TestGuard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each line: may it be made as a file, as a fresh directory, moved away, linked.
+	flows := thing{holds: func(rest []string) bool { return slices.Equal(rest, []string{"workflows"}) }}
+	// Each line: may it be made as a file, as a symbolic link, as a fresh
+	// directory, as a directory with `workflows` in it, moved away, linked.
 	for rel, want := range map[string]string{
-		"":                      "----",
-		"a":                     "fdml",
-		".envrc":                "----",
-		"a/.ENVRC":              "----",
-		".envrc/x":              "----",
-		".envrcs":               "fdml",
-		"a/b/.vscode/settings":  "----",
-		"tools":                 "fd-l",
-		"tools/.vscode":         "fdml",
-		"tools/.vscode/x":       "fdml",
-		"tools/.vscode/.envrc":  "----",
-		"other/.vscode":         "----",
-		".git":                  "-d-l",
-		".GIT.":                 "-d-l",
-		"a/.git":                "fdml",
-		"a/.git/hooks":          "fdml",
-		".git/hooks":            "-d--",
-		".git/hooks/a":          "-d--",
-		".git/hooks/a/b":        "fdml",
-		".git/hooks/a/b/c":      "fdml",
-		".git/hooks/x":          "----",
-		".git/config":           "fdml", // the mount itself: the kernel's EBUSY
-		".github":               "-d-l",
-		".github/workflows":     "----",
-		".github/workflows/x/y": "----",
-		".github/other":         "fdml",
-		"docs":                  "fd-l",
-		"docs/conf":             "fdml",
+		"":                                     "------",
+		"a":                                    "fsdwml",
+		".envrc":                               "------",
+		"a/.ENVRC":                             "------",
+		".envrc/x":                             "------",
+		".envrcs":                              "fsdwml",
+		"a/b/.vscode/settings":                 "------",
+		"tools":                                "fsdw-l",
+		"tools/.vscode":                        "fsdwml",
+		"tools/.vscode/x":                      "fsdwml",
+		"tools/.vscode/.envrc":                 "------",
+		"other/.vscode":                        "------",
+		".git":                                 "--d--l",
+		".GIT.":                                "--d--l",
+		"a/.git":                               "fsdwml",
+		"a/.git/hooks":                         "fsdwml",
+		".git/hooks":                           "--d---",
+		".git/hooks/a":                         "--d---",
+		".git/hooks/a/b":                       "fsdwml",
+		".git/hooks/a/b/c":                     "fsdwml",
+		".git/hooks/x":                         "------",
+		".git/config":                          "fsdwml", // the mount itself: the kernel's EBUSY
+		".forge":                               "--d--l",
+		".forge/flows":                         "------",
+		".forge/flows/x/y":                     "------",
+		".forge/other":                         "fsdwml",
+		"a/.forge":                             "fsdwml",
+		"a/.forge/flows":                       "fsdwml",
+		"docs":                                 "fsdw-l",
+		"docs/conf":                            "fsdwml",
+		".github":                              "f-d-ml",
+		"a/b/.GitHub ":                         "f-d-ml",
+		".github/workflows":                    "------",
+		"a/.github/workflows":                  "------",
+		"a/.github/Agents/x/y":                 "------",
+		"a/.github/b/workflows":                "fsdwml",
+		"a/.github/b":                          "fsdwml",
+		"workflows":                            "fsdwml",
+		"a/.local":                             "f-dwml",
+		"a/.local/share":                       "f-dwml",
+		"a/.local/share/other":                 "fsdwml",
+		"a/.local/share/keys/x":                "------",
+		".local/share/Keys":                    "------",
+		".local/.local/share":                  "f-dwml",
+		"share/keys":                           "fsdwml",
+		"meta/.github":                         "fsdw-l",
+		"meta/.github/agents":                  "fsdwml",
+		"meta/.github/agents/x":                "fsdwml",
+		"m/.github/agents":                     "------",
+		"meta/.github/agents/.github/agents/x": "------",
 	} {
-		got := []byte("----")
-		for i, yes := range []bool{g.mayMake(rel, false), g.mayMake(rel, true), g.mayMove(rel), g.mayLink(rel)} {
+		got := []byte("------")
+		for i, yes := range []bool{g.mayMake(rel, thing{inert: true}), g.mayMake(rel, thing{}), g.mayMake(rel, thing{fresh: true}),
+			g.mayMake(rel, flows), g.mayMove(rel), g.mayLink(rel)} {
 			if yes {
-				got[i] = "fdml"[i]
+				got[i] = "fsdwml"[i]
 			}
 		}
 		if string(got) != want {
 			t.Errorf("%q: %s, want %s", rel, got, want)
 		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	n, err := NewNames([]string{".envrc", "id_rsa*", "*.pem", ".github/workflows", ".local/share/keys"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[string]bool{
+		"": false, "a": false, "/a/.envrc": true, ".ENVRC.": true, ".envrc/x": false, "x/id_rsa_old": true, "b.PEM": true, "pem": false,
+		".github/workflows": true, "/x/.GitHub/Workflows": true, "workflows": false, ".github/a/workflows": false, ".github/workflows/x": false,
+		"a/.local/share/keys": true, ".local/keys": false, "share/keys": false, ".local/share": false, "//": false,
+	} {
+		if n.End(p) != want {
+			t.Errorf("End(%q) is %v", p, !want)
+		}
+	}
+	for p, want := range map[string]string{"": "", "a": "", "/a/.GITHUB": "workflows", ".local": "share/keys", "x/.local/share": "keys",
+		"share": "", ".local/x": "", ".github/workflows": "", ".local/.local": "share/keys"} {
+		if got := strings.Join(n.Missing(p), " "); got != want {
+			t.Errorf("Missing(%q) is %q, want %q", p, got, want)
+		}
+	}
+	var zero Names
+	if zero.End("a/.envrc") || len(zero.Missing("a/.github")) > 0 {
+		t.Error("the zero value protects something")
 	}
 }
 
@@ -100,7 +153,13 @@ func TestCompileRefuses(t *testing.T) {
 		"itself":   {Root: "/ws", Mounts: []string{"/ws"}},
 		"dot":      {Root: "/ws", Paths: []string{"."}},
 		"empty":    {Root: "/ws", Allowed: []string{""}},
-		"name":     {Root: "/ws", Names: []string{".git/hooks"}},
+		"slash":    {Root: "/ws", Names: []string{".git/"}},
+		"slashes":  {Root: "/ws", Names: []string{".git//hooks"}},
+		"rooted":   {Root: "/ws", Names: []string{"/.envrc"}},
+		"parent":   {Root: "/ws", Names: []string{".git/../x"}},
+		"glob":     {Root: "/ws", Names: []string{".git/*"}},
+		"middle":   {Root: "/ws", Names: []string{"a*b"}},
+		"globs":    {Root: "/ws", Names: []string{"*a*"}},
 		"no name":  {Root: "/ws", Names: []string{""}},
 		"dots":     {Root: "/ws", Names: []string{".."}},
 	} {
@@ -108,7 +167,7 @@ func TestCompileRefuses(t *testing.T) {
 			t.Errorf("%s: accepted", what)
 		}
 	}
-	if _, err := compile(Tree{Root: "rel", Names: []string{"a/b"}}); err == nil || strings.Count(err.Error(), "\n") != 1 {
+	if _, err := compile(Tree{Root: "rel", Names: []string{"a/*"}}); err == nil || strings.Count(err.Error(), "\n") != 1 {
 		t.Errorf("not all errors at once: %v", err)
 	}
 }
@@ -133,12 +192,12 @@ func TestFollowLinks(t *testing.T) {
 	}
 	g.followLinks()
 	for _, p := range []string{"a/b/x", "c/b/x", "made/later", "real/x/y", "real/x/y/z"} {
-		if g.mayMake(p, true) {
+		if g.mayMake(p, thing{fresh: true}) {
 			t.Errorf("%s may be made", p)
 		}
 	}
 	for _, p := range []string{"a/b/y", "real/x", "other", "x"} {
-		if !g.mayMake(p, true) {
+		if !g.mayMake(p, thing{fresh: true}) {
 			t.Errorf("%s may not be made", p)
 		}
 	}
@@ -149,21 +208,50 @@ func FuzzGuard(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, s := range []string{".envrc", "a/.VSCODE. /x", ".github/workflows", ".git/hooks/a/b", "\xff/\u212a"} {
+	for _, s := range []string{".envrc", "a/.VSCODE. /x", "a/.github/workflows", ".local/.local/share/Keys", ".git/hooks/a/b", "\xff/\u212a"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, rel string) {
 		segs := strings.Split(rel, "/")
 		named := slices.ContainsFunc(segs, func(s string) bool { return strings.EqualFold(s, ".envrc") })
-		inside := len(segs) > 1 && strings.EqualFold(segs[0], ".github") && strings.EqualFold(segs[1], "workflows")
-		if (named || inside) && (g.mayMake(rel, true) || g.mayMake(rel, false) || g.mayMove(rel) || g.mayLink(rel)) {
+		for i := range len(segs) - 1 {
+			named = named || strings.EqualFold(segs[i], ".github") && strings.EqualFold(segs[i+1], "workflows") && !strings.HasPrefix(rel, "meta/")
+		}
+		link, file, dir := g.mayMake(rel, thing{}), g.mayMake(rel, thing{inert: true}), g.mayMake(rel, thing{fresh: true})
+		if named && (link || file || dir || g.mayMove(rel) || g.mayLink(rel)) {
 			t.Errorf("%q passes", rel)
+		}
+		last := segs[len(segs)-1]
+		if link && (strings.EqualFold(last, ".github") || strings.EqualFold(last, ".local")) && !strings.HasPrefix(rel, "meta/") {
+			t.Errorf("%q may be a link", rel)
 		}
 		if f := fold(rel); fold(f) != f && !strings.Contains(f, ":") {
 			t.Errorf("fold(%q) = %q is not folded", rel, f)
 		}
-		if g.mayMake(rel, false) && !g.mayMake(rel, true) {
-			t.Errorf("%q may be a file and no directory", rel)
+		if link && !file || file && !dir {
+			t.Errorf("%q: link %v, file %v, directory %v", rel, link, file, dir)
 		}
 	})
+}
+
+// BenchmarkGuard decides about a file five directories down, with as many
+// rules as there are by default.
+func BenchmarkGuard(b *testing.B) {
+	tree := Tree{Root: "/ws", Names: []string{"*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.tfstate", "id_rsa*",
+		"id_dsa*", "id_ecdsa*", "id_ed25519*", ".env.*"}}
+	for i := range 100 {
+		tree.Names = append(tree.Names, fmt.Sprintf(".name%d", i))
+	}
+	for i := range 30 {
+		tree.Paths = append(tree.Paths, fmt.Sprintf(".dir%d/name%d", i/3, i))
+	}
+	g, err := compile(tree)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if !g.mayMake("node_modules/package/lib/deep/file.js", thing{inert: true}) {
+			b.Fatal("refused")
+		}
+	}
 }

@@ -18,7 +18,7 @@ func (c *call) open(dirfd, path uint64, flags int, mode uint32) answer {
 	}
 	c.w.moves.RLock()
 	defer c.w.moves.RUnlock()
-	if a, ok := c.mayMake(p, false); !ok {
+	if a, ok := c.mayMake(p, thing{inert: true}); !ok {
 		return a
 	}
 	fd, err := unix.Openat(p.dir, p.name, flags|unix.O_EXCL|unix.O_CLOEXEC, mode)
@@ -41,7 +41,7 @@ func remove(p place, fd int) {
 }
 
 func (c *call) mkdir(dirfd, path uint64, mode uint32) answer {
-	return c.make(dirfd, path, true, func(p place) error { return unix.Mkdirat(p.dir, p.name+p.tail, mode) })
+	return c.make(dirfd, path, thing{fresh: true}, func(p place) error { return unix.Mkdirat(p.dir, p.name+p.tail, mode) })
 }
 
 // mknod makes files, pipes and sockets; devices are left to the kernel, which
@@ -49,7 +49,7 @@ func (c *call) mkdir(dirfd, path uint64, mode uint32) answer {
 func (c *call) mknod(dirfd, path uint64, mode uint32) answer {
 	switch mode & unix.S_IFMT {
 	case 0, unix.S_IFREG, unix.S_IFIFO, unix.S_IFSOCK:
-		return c.make(dirfd, path, false, func(p place) error { return unix.Mknodat(p.dir, p.name+p.tail, mode, 0) })
+		return c.make(dirfd, path, thing{inert: true}, func(p place) error { return unix.Mknodat(p.dir, p.name+p.tail, mode, 0) })
 	}
 	return pass()
 }
@@ -59,18 +59,18 @@ func (c *call) symlink(text, dirfd, path uint64) answer {
 	if !ok || target == "" {
 		return pass()
 	}
-	return c.make(dirfd, path, false, func(p place) error { return unix.Symlinkat(target, p.dir, p.name+p.tail) })
+	return c.make(dirfd, path, thing{}, func(p place) error { return unix.Symlinkat(target, p.dir, p.name+p.tail) })
 }
 
 // make performs act at a place where something may come into being.
-func (c *call) make(dirfd, path uint64, fresh bool, act func(place) error) answer {
+func (c *call) make(dirfd, path uint64, t thing, act func(place) error) answer {
 	p, ok := c.place(dirfd, path, false)
 	if !ok {
 		return pass()
 	}
 	c.w.moves.RLock()
 	defer c.w.moves.RUnlock()
-	if a, ok := c.mayMake(p, fresh); !ok {
+	if a, ok := c.mayMake(p, t); !ok {
 		return a
 	}
 	return result(act(p))
@@ -78,14 +78,14 @@ func (c *call) make(dirfd, path uint64, fresh bool, act func(place) error) answe
 
 // mayMake decides about making a name, and readies the thread to make it. When
 // the answer is no, it is the call's answer. The moves lock must be held.
-func (c *call) mayMake(p place, fresh bool) (answer, bool) {
+func (c *call) mayMake(p place, t thing) (answer, bool) {
 	s, in := c.spot(p)
 	switch {
 	case in == outside:
 		return pass(), false
 	case in == lost:
 		return answer{}, false
-	case in == sealed || !s.tree.mayMake(s.rel, fresh):
+	case in == sealed || !s.tree.mayMake(s.rel, t):
 		return c.refuse(p), false
 	case !c.readStatus() || !c.valid():
 		return answer{}, false

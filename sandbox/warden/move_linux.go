@@ -22,11 +22,18 @@ func (c *call) rename(oldDir, oldPath, newDir, newPath uint64, flags uint) answe
 	if !ok {
 		return answer
 	}
-	if absent(from) {
+	moved, there := look(from)
+	if !there {
 		return result(unix.ENOENT)
 	}
-	if !mayRename(a, b, hollow(from)) || flags&unix.RENAME_EXCHANGE != 0 && !mayRename(b, a, false) {
-		return c.refuseMove(a, b)
+	if bad, ok := mayRename(a, b, moved); !ok {
+		return c.refuseAt(bad)
+	}
+	if flags&unix.RENAME_EXCHANGE != 0 {
+		back, _ := look(to)
+		if bad, ok := mayRename(b, a, back); !ok {
+			return c.refuseAt(bad)
+		}
 	}
 	if !c.valid() {
 		return answer
@@ -34,8 +41,13 @@ func (c *call) rename(oldDir, oldPath, newDir, newPath uint64, flags uint) answe
 	return result(unix.Renameat2(from.dir, from.name+from.tail, to.dir, to.name+to.tail, flags))
 }
 
-func mayRename(from, to spot, fresh bool) bool {
-	return from.tree.mayMove(from.rel) && to.tree.mayMake(to.rel, fresh)
+// mayRename says whether a thing may go from one spot to another, and else
+// which of them forbids it.
+func mayRename(from, to spot, t thing) (spot, bool) {
+	if !from.tree.mayMove(from.rel) {
+		return from, false
+	}
+	return to, to.tree.mayMake(to.rel, t)
 }
 
 // bothSpots locates two places that must be in one tree. When they are not,
@@ -52,33 +64,10 @@ func (c *call) bothSpots(from, to place) (a, b spot, no answer, ok bool) {
 	return a, b, answer{}, true
 }
 
-// refuseMove reports the end that is protected.
-func (c *call) refuseMove(from, to spot) answer {
-	if to.tree.mayMake(to.rel, true) {
-		c.w.refuse(from.path())
-	} else {
-		c.w.refuse(to.path())
-	}
+// refuseAt reports the end of a move that forbids it.
+func (c *call) refuseAt(s spot) answer {
+	c.w.refuse(s.path())
 	return answer{}
-}
-
-// hollow says whether a place is a directory with nothing inside. A directory
-// that cannot be read counts as full.
-func hollow(p place) bool {
-	fd, err := unix.Openat(p.dir, p.name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	var buf [4096]byte
-	n, err := unix.Getdents(fd, buf[:])
-	for err == nil && n > 0 {
-		if _, _, names := unix.ParseDirent(buf[:n], -1, nil); len(names) > 0 {
-			return false
-		}
-		n, err = unix.Getdents(fd, buf[:])
-	}
-	return err == nil
 }
 
 // link gives a file in a guarded tree another name in it.
@@ -104,8 +93,11 @@ func (c *call) link(oldDir, oldPath, newDir, newPath uint64, flags int) answer {
 	if in != inside || inB != inside || t != b.tree {
 		return pass()
 	}
-	if !t.mayLink(rel) || !t.mayMake(b.rel, false) {
-		return c.refuseMove(spot{t, rel}, b)
+	if !t.mayLink(rel) {
+		return c.refuseAt(spot{t, rel})
+	}
+	if !t.mayMake(b.rel, thing{inert: isInert(source)}) {
+		return c.refuseAt(b)
 	}
 	if !c.valid() {
 		return answer{}

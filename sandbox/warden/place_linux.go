@@ -85,14 +85,15 @@ func cut(p string) (way, name, tail string) {
 }
 
 // walk opens the directory at way. Links of /proc that jump are left to
-// walkSlowly: for the warden itself they lead elsewhere than for the caller.
+// walkSlowly: for the warden itself they lead elsewhere than for the caller, or,
+// when it has no descriptor of that number, nowhere.
 func (c *call) walk(base int, way string) (int, bool) {
 	if way == "" {
 		return base, true
 	}
 	fd, err := unix.Openat2(base, way, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_NO_MAGICLINKS})
-	if err == unix.ELOOP {
+	if err == unix.ELOOP || err == unix.ENOENT {
 		return c.walkSlowly(base, way)
 	}
 	return c.keep(fd, err)

@@ -23,7 +23,8 @@ const raceTime = 1500 * time.Millisecond
 // attackFlip changes the bytes of a path while calls with it are under way:
 // between a harmless name and a protected one, and between two directories.
 func attackFlip([]string) error {
-	pairs := [][2]string{{"xenvrc", ".envrc"}, {"gh/workflow_", "gh/workflows"}, {"hb/workflows", "gh/workflows"}, {"sub/x", "sub/."}}
+	pairs := [][2]string{{"xenvrc", ".envrc"}, {"gh/workflow_", "gh/workflows"}, {"hb/workflows", "gh/workflows"}, {"sub/x", "sub/."},
+		{"sub/.github/workflow_", "sub/.github/workflows"}, {"sub/_github/agents", "sub/.github/agents"}, {"sub/_local", "sub/.local"}}
 	var stop atomic.Bool
 	var tries atomic.Uint64
 	var all sync.WaitGroup
@@ -101,7 +102,9 @@ func watch(root string, protected func(rel string) bool) (stop func() []string) 
 	look := func() {
 		_ = filepath.WalkDir(root, func(p string, _ fs.DirEntry, _ error) error {
 			if rel, err := filepath.Rel(root, p); err == nil && protected(rel) && len(seen) < 10 {
-				seen = append(seen, rel)
+				if now, ok := pathNow(root, rel); ok && protected(now) {
+					seen = append(seen, now)
+				}
 			}
 			return nil
 		})
@@ -120,13 +123,32 @@ func watch(root string, protected func(rel string) bool) (stop func() []string) 
 	}
 }
 
+// pathNow returns what the kernel calls the file at rel, at one moment. The names
+// that a walk has collected may never have been one path: a directory that is
+// being listed can be moved meanwhile.
+func pathNow(root, rel string) (string, bool) {
+	fd, err := unix.Open(filepath.Join(root, rel), unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", false
+	}
+	defer unix.Close(fd)
+	at, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil || strings.HasSuffix(at, " (deleted)") {
+		return "", false
+	}
+	now, err := filepath.Rel(root, at)
+	return now, err == nil
+}
+
 func TestFlippedPath(t *testing.T) {
 	as(t, func(t *testing.T, who int) {
 		root, free := ground(t, who)
-		plant(t, who, root, "seed", "gh/", "hb/", "sub/")
-		tree := Tree{Root: root, Names: []string{".envrc"}, Paths: []string{"gh/workflows"}}
+		plant(t, who, root, "seed", "gh/", "hb/", "sub/.github/", "sub/_github/")
+		tree := Tree{Root: root, Names: []string{".envrc", ".github/workflows", ".github/agents", ".local/bin"}, Paths: []string{"gh/workflows"}}
 		stop := watch(root, func(rel string) bool {
-			return strings.Contains(rel, ".envrc") || strings.HasPrefix(rel, "gh/workflows")
+			link, _ := os.Readlink(filepath.Join(root, rel))
+			return strings.Contains(rel, ".envrc") || strings.HasPrefix(rel, "gh/workflows") || strings.Contains(rel, ".github/workflows") ||
+				strings.Contains(rel, ".github/agents") || rel == "sub/.local" && link != ""
 		})
 		o := run(t, who, tree, free, "flip")
 		if seen := stop(); len(seen) > 0 {
@@ -197,17 +219,24 @@ func attackSwap([]string) error {
 }
 
 func TestSwappedParents(t *testing.T) {
-	as(t, func(t *testing.T, who int) {
-		root, free := ground(t, who)
-		tree := Tree{Root: root, Paths: []string{".github/workflows"}}
-		stop := watch(root, func(rel string) bool { return strings.HasPrefix(rel, ".github/workflows") })
-		o := run(t, who, tree, free, "swap")
-		if seen := stop(); len(seen) > 0 {
-			t.Errorf("made %q", seen)
-		}
-		if o.Code != 0 || o.Refused == 0 || !strings.HasPrefix(o.Out, "made ") || strings.HasPrefix(o.Out, "made 0\n") {
-			t.Errorf("exit %d, %d refused: %s", o.Code, o.Refused, o.Out)
-		}
-		t.Logf("%s refused %d", o.Out, o.Refused)
-	})
+	for what, tree := range map[string]Tree{
+		"here":     {Paths: []string{".github/workflows"}},
+		"anywhere": {Names: []string{".github/workflows"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			as(t, func(t *testing.T, who int) {
+				root, free := ground(t, who)
+				tree.Root = root
+				stop := watch(root, func(rel string) bool { return strings.HasPrefix(rel, ".github/workflows") })
+				o := run(t, who, tree, free, "swap")
+				if seen := stop(); len(seen) > 0 {
+					t.Errorf("made %q", seen)
+				}
+				if o.Code != 0 || o.Refused == 0 || !strings.HasPrefix(o.Out, "made ") || strings.HasPrefix(o.Out, "made 0\n") {
+					t.Errorf("exit %d, %d refused: %s", o.Code, o.Refused, o.Out)
+				}
+				t.Logf("%s refused %d", o.Out, o.Refused)
+			})
+		})
+	}
 }

@@ -18,12 +18,15 @@ type Tree struct {
 
 	// Names may not be created at any depth, nor anything below them:
 	// ".envrc", ".vscode"; a "*" at one end stands for any letters: "id_rsa*".
+	// Several parts stand below one another: ".github/workflows". What leads to
+	// those (any ".github") can be a directory or a file, and no link, and a
+	// directory gets such a name only without what would complete it inside.
 	// Compared as case-insensitive file systems would
 	// (case, trailing dots and spaces, ignorable characters, streams).
 	Names []string
 
 	// Paths may not come into being at this place, nor anything below them:
-	// ".git/hooks", ".github/workflows". What leads to one (".github") can be
+	// ".git/hooks", "sub/.git/config". What leads to one ("sub/.git") can be
 	// made only as a directory, and not moved once it is there.
 	Paths []string
 

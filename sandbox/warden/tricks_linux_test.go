@@ -58,10 +58,12 @@ func move(kind, from, to string) error {
 func repository(t *testing.T, who int) (Tree, string) {
 	root, free := ground(t, who)
 	plant(t, who, root, ".git/HEAD", ".git/config", ".git/hooks/", ".git/objects/", "gh/workflows/ci.yml", "fake/hooks/pre-commit",
-		"fake/config", "old/.envrc", "tools/.vscode/tasks.json", "hollow/", "plain", "meta/", ".ci -> meta", ".deep -> a/b", "a -> c", "c/b/")
-	return Tree{Root: root, Names: []string{".envrc", ".vscode"}, Allowed: []string{"tools/.vscode", "new/.vscode/x"},
-		Paths:  []string{".git/hooks", ".git/config", ".github/workflows", ".ci/jobs", ".deep/jobs"},
-		Mounts: []string{".git/hooks", ".git/config"}}, free
+		"fake/config", "old/.envrc", "tools/.vscode/tasks.json", "hollow/", "plain", "meta/", ".ci -> meta", ".deep -> a/b", "a -> c", "c/b/",
+		"far/off/.github/ISSUES", "far/keep/share/keyrings/x", "far/link/share -> ../keep", "far/made/.github/workflows/ok.yml")
+	return Tree{Root: root, Names: []string{".envrc", ".vscode", ".github/workflows", ".local/share/keyrings"},
+		Allowed: []string{"tools/.vscode", "new/.vscode/x", "far/made/.github/workflows"},
+		Paths:   []string{".git/hooks", ".git/config", ".forge/flows", ".ci/jobs", ".deep/jobs"},
+		Mounts:  []string{".git/hooks", ".git/config"}}, free
 }
 
 func TestTricks(t *testing.T) {
@@ -70,8 +72,14 @@ func TestTricks(t *testing.T) {
 		"move|.git/config|x", "move|plain|.git/config", "exchange|plain|.git/config", "link|.git/config|x", "fd|.git/config|x",
 		"move|.git/hooks|x", "move|fake/hooks|.git/hooks", "move|fake/hooks|.git/HOOKS", "move|fake/hooks/pre-commit|.git/hooks/pre-commit",
 		"link|fake/hooks/pre-commit|.git/hooks/pre-commit", "symlink|../../fake|.git/hooks/x",
-		"move|gh|.github", "move|gh|.GitHub", "noreplace|gh|.github", "move|gh/workflows|.github", "symlink|gh|.github", "symlink|.|.github",
-		"file||.github", "link|plain|.github", "move|plain|.github", "exchange|hollow|.git", "whiteout|plain|x", "move|gh/|.github/",
+		"move|gh|.github", "move|gh|.GitHub", "noreplace|gh|.github", "symlink|gh|.github", "symlink|.|.github",
+		"move|gh|.forge", "move|gh|.FORGE", "noreplace|gh|.forge", "move|gh/workflows|.forge", "symlink|gh|.forge", "symlink|.|.forge",
+		"file||.forge", "link|plain|.forge", "move|plain|.forge", "exchange|hollow|.git", "whiteout|plain|x", "move|gh/|.github/",
+		"move|gh|c/b/.github", "move|gh/|c/b/.GitHub /", "symlink|../../gh|c/b/.github", "link|.ci|c/b/.github", "move|.ci|c/b/.github",
+		"exchange|gh|far/off/.github", "exchange|far/off/.github|gh", "move|gh/workflows|far/off/.github/workflows", "mkdir||far/off/.github/workflows",
+		"file||far/off/.github/workflows", "link|plain|far/off/.github/workflows", "symlink|../../../gh|far/off/.github/workflows", "move|far/keep|c/.local",
+		"move|far/keep|.LOCAL", "move|far/link|c/.local", "exchange|far/keep|hollow/.local", "move|far/made|c/made", "move|far/made/.github|c/.github",
+		"exchange|far/made/.github|gh", "mkdir||far/made/.github/workflows/.envrc",
 		"move|old/.envrc|x", "link|old/.envrc|x", "fd|old/.envrc|x", "follow|old/.envrc|x", "exchange|old/.envrc|plain",
 		"move|plain|.envrc", "move|hollow|.envrc", "move|plain|old/.envrc", "symlink|plain|old/.vscode", "exchange|plain|old/.envrc",
 		"move|tools|other", "move|tools/.vscode|gh/.vscode", "move|tools/.vscode|.vscode", "exchange|tools|gh", "mkdir||tools/.vscode/.envrc",
@@ -116,11 +124,16 @@ func TestMovesThatWork(t *testing.T) {
 			"exchange|gh2|fake", "link|.github/x|y", "follow|.github/x|z", "fd|y|w", "move|y|.git/objects/y", "write||.git/HEAD",
 			"move|tools/.vscode/tasks.json|tasks", "move|tasks|tools/.vscode/tasks.json", "mkdir||new", "mkdir||new/.vscode",
 			"mkdir||new/.vscode/x", "file||new/.vscode/x/y", "mkdir||new/.vscode/z", "mkdir||meta/other", "symlink|.envrc|link",
-			"file||link", "noreplace|w|v", "noreplace|v|z", "mkdir||sub", "mkdir||sub/.git", "mkdir||sub/.git/hooks", "file||sub/.git/config")
-		want := make([]string, 26)
+			"file||link", "noreplace|w|v", "noreplace|v|z", "mkdir||sub", "mkdir||sub/.git", "mkdir||sub/.git/hooks", "file||sub/.git/config",
+			"move|far/off/.github|c/x", "move|c/x|far/off/.github", "exchange|far/off/.github|gh2", "mkdir||c/.github", "mkdir||c/.local", "mkdir||c/.local/share",
+			"file||c/b/.github", "link|plainer|c/.local/share/x", "file||plainer", "link|plainer|c/.local/share/x", "move|plainer|c/b/.local",
+			"mkdir||far/made/.github/workflows/a", "move|far/made/.github/workflows/ok.yml|c/ok.yml", "symlink|x|workflows", "mkdir||gh2/deep",
+			"move|gh2/deep|gh2/.github", "mkdir||gh2/.github/.github", "move|sub|sub2")
+		want := make([]string, 44)
 		for i := range want {
 			want[i] = "<nil>"
 		}
+		want[33] = "no such file or directory"
 		want[16], want[19], want[21] = "permission denied", "permission denied", "file exists"
 		expect(t, o, want)
 	})

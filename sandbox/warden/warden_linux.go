@@ -167,8 +167,8 @@ func (w *Warden) Refused() uint64 { return w.refused.Load() }
 func (w *Warden) Report() []string {
 	var lines []string
 	for _, t := range w.trees {
-		lines = append(lines, "protected names in "+strconv.Quote(t.root)+": "+strconv.Itoa(len(t.names))+" at any depth and "+
-			strconv.Itoa(len(t.paths))+" paths cannot be created (Landlock withholds creation, the warden makes the rest)")
+		lines = append(lines, "protected names in "+strconv.Quote(t.root)+": "+strconv.Itoa(t.names.count)+" at any depth and "+
+			strconv.Itoa(len(t.paths.at))+" paths cannot be created (Landlock withholds creation, the warden makes the rest)")
 	}
 	if !w.fast {
 		lines = append(lines, "the warden wakes slowly (the kernel is before 6.6)")

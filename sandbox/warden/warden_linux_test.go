@@ -18,7 +18,7 @@ func TestNewRefuses(t *testing.T) {
 		"twice":          {Trees: []Tree{{Root: "/proc"}, {Root: "/proc"}}},
 		"a mount below":  {Trees: []Tree{{Root: "/proc", Mounts: []string{"self"}}}},
 		"writable mount": {Trees: []Tree{{Root: "/", Mounts: []string{"proc"}}}},
-		"a bad name":     {Trees: []Tree{{Root: "/proc", Names: []string{"a/b"}}}},
+		"a bad name":     {Trees: []Tree{{Root: "/proc", Names: []string{"a/"}}}},
 	} {
 		if w, err := New(-1, r); err == nil || w != nil {
 			t.Errorf("%s: accepted", what)
