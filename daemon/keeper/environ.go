@@ -49,6 +49,7 @@ func newEnviron(lookup func(string) (string, bool)) *environ {
 	e.set("SHELL", "/bin/sh")
 	e.set("TMPDIR", "/tmp")
 	e.set("AMBIT_SOCKET", insideSocket)
+	e.set("GIT_TEMPLATE_DIR", insideTemplate)
 	return e
 }
 

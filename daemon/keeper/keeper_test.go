@@ -187,7 +187,7 @@ func TestTheFilesOfTheTaskItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := protect(g); !slices.Contains(p.Paths, "odd name.yaml") {
+	if p := protect(g); !slices.Contains(p.Paths, name) {
 		t.Errorf("the grants file is not protected: %v", p.Paths)
 	}
 	p, err := makePlan(g, "true", dir, func(string) (string, bool) { return "", false })

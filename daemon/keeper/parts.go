@@ -90,11 +90,12 @@ func (k *keeper) spec(folder string) (sandbox.Spec, error) {
 	if err != nil {
 		return sandbox.Spec{}, err
 	}
+	walled := protect(k.grants)
+	data := gitTemplate(walled)
+	data["/etc/hosts"], data["/etc/resolv.conf"] = hostsFile(host), []byte(resolvConf)
 	return sandbox.Spec{
 		Argv: k.argv(), Dir: dir, Hostname: host, Files: append(roots, k.plan.files...), Home: home, HomeAt: insideHome,
-		Protect: protect(k.grants), Data: map[string][]byte{
-			"/etc/hosts": hostsFile(host), "/etc/resolv.conf": []byte(resolvConf),
-		},
+		Protect: walled, Data: data,
 		TCPPorts: k.plan.ports, Socket: insideSocket, Self: insideSelf, Scratch: filepath.Join(folder, "scratch"),
 		Limits: sandbox.Limits{
 			Memory: f.Sandbox.Memory, Processes: int64(f.Sandbox.Processes), CPUs: float64(f.Sandbox.CPU) / 1000, OpenFiles: int64(f.Sandbox.OpenFiles),
@@ -121,15 +122,15 @@ func protect(g *Grants) (p sandbox.Protect) {
 		if n.Class.Reads() {
 			p.Secrets = append(p.Secrets, n.Path)
 		}
-		if strings.Contains(n.Path, "/") {
-			p.Paths = append(p.Paths, n.Path)
+		if strings.HasPrefix(n.Path, ".git/") || strings.HasPrefix(n.Path, ".hg/") {
+			p.Repository = append(p.Repository, n.Path)
 			continue
 		}
 		p.Names = append(p.Names, n.Path)
 	}
 	// The file that says what the agent may do, whatever its name is.
 	if rel, err := filepath.Rel(g.Workspace, g.Path); err == nil && filepath.IsLocal(rel) {
-		p.Paths = append(p.Paths, rel)
+		p.Paths = append(p.Paths, filepath.Join(g.Workspace, rel))
 	}
 	allow := func(path string, write bool) {
 		segs := strings.Split(strings.TrimPrefix(path, "/"), "/")

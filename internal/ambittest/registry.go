@@ -53,7 +53,9 @@ func npmTarball(t testing.TB, name, index string) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
-	for _, f := range []struct{ name, text string }{{"package/package.json", string(pkg)}, {"package/index.js", index}} {
+	// Real packages bring along what is protected in a workspace.
+	for _, f := range []struct{ name, text string }{{"package/.travis.yml", "language: node\n"}, {"package/.github/workflows/ci.yml", "on: push\n"},
+		{"package/.vscode/settings.json", "{}\n"}, {"package/package.json", string(pkg)}, {"package/index.js", index}} {
 		h := &tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(f.text)), ModTime: time.Unix(1e9, 0)}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,8 @@ func TestGitCloneAndPush(t *testing.T) {
 	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		g := ambittest.NewGit(t, ambittest.NewCA(t), "github.com", "api.github.com")
-		g.Create(t, "acme/web.git", true, map[string]string{"main.go": "package main\n"})
+		g.Create(t, "acme/web.git", true, map[string]string{
+			"main.go": "package main\n", ".github/workflows/ci.yml": "on: push\n", "deep/CLAUDE.md": "hello\n", ".vscode/tasks.json": "{}\n", ".github/x": "x\n"})
 		g.Create(t, "acme/other.git", true, map[string]string{"a": "b\n"})
 		h := ambittest.NewHome(t, uid)
 		h.Grants(t, "uses: [git]\n"+head+"services:\n"+
@@ -33,8 +34,11 @@ write:
 set -e
 git clone -q https://github.com/acme/web.git clone
 cd clone
+test -z "$(git status --porcelain)"
+test -e .github/x -a ! -e .github/workflows -a ! -e deep/CLAUDE.md -a ! -e .vscode
 echo 'func main() {}' >>main.go
 git commit -qam 'add main'
+test $(git ls-tree -r HEAD | wc -l) = 5 # what is left out is not deleted
 git rev-parse HEAD
 git push -q origin HEAD:refs/heads/agent/fix && echo pushed
 set +e

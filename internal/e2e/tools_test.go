@@ -22,6 +22,11 @@ func TestNPMInstall(t *testing.T) {
 			`npm install --no-audit && node -e "console.log('[' + require('left-pad')('x', 4) + ']')"; npm publish 2>&1 | tail -3`)
 		want(t, r, 0)
 		has(t, "the agent's output", r.Stdout, "[   x]")
+		for _, p := range []string{".github/workflows", ".travis.yml", ".vscode"} {
+			if _, err := os.Lstat(filepath.Join(h.Workspace, "node_modules/left-pad", p)); err == nil {
+				t.Errorf("%s was made below the workspace", p)
+			}
+		}
 		if _, err := os.Stat(filepath.Join(h.User, ".npm")); err == nil {
 			t.Error("the person's npm cache was written to")
 		}
