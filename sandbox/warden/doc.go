@@ -21,6 +21,11 @@
 // nothing. Names in a guarded tree come into being only through the warden,
 // which serialises renames against everything else.
 //
+// For names of several parts (".github/workflows") this is kept true at each
+// step: no path in the tree holds one, and no link has the name of a first part.
+// A new name can complete one only at its end; a moved directory only with what
+// is inside, where the warden looks for what would.
+//
 // # Order of calls
 //
 //	agent's side, one locked thread, just before exec:
@@ -50,7 +55,9 @@
 //   - Existing protected names, at any depth, are read-only mounts. What git
 //     obeys in a git directory that exists at the start (hooks, config,
 //     config.worktree, commondir, info/attributes, and where core.hooksPath
-//     leads) is also given as Paths, where it does not exist yet.
+//     leads) is also given as Paths, where it does not exist yet; and so is
+//     what a link that exists would complete: with `sub/.github -> meta`,
+//     "sub/.github/workflows". New follows such links.
 //   - PID 1 and the agent have the same user and group ids; the agent has no
 //     capabilities, cannot ptrace PID 1, cannot mount, chroot, make namespaces,
 //     or use io_uring, userfaultfd and 32-bit system calls.
