@@ -1,0 +1,57 @@
+package git
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds of a report, in bytes.
+const (
+	maxReason = 400
+	maxNote   = 4 << 10
+	bandData  = 8 << 10 // of one packet of a band, far below what the protocol takes
+)
+
+// ReportType is the media type of the answer to a push.
+const ReportType = "application/x-git-receive-pack-result"
+
+// CanReport says whether the pusher asked to be told what became of each ref.
+func (p *Push) CanReport() bool { return p.Can("report-status") || p.Can("report-status-v2") }
+
+// Report answers a push of which nothing was done, as git does (gitprotocol-pack,
+// "Report Status"): each ref with why, and notes that git prints line by line.
+// Both are made one plain line of printable text each.
+func (p *Push) Report(why func(ref string) string, notes []string) []byte {
+	status := appendPacket(nil, "unpack ok\n")
+	for _, c := range p.Commands {
+		status = appendPacket(status, "ng %s %s\n", c.Ref, plainLine(why(c.Ref), maxReason))
+	}
+	status = append(status, "0000"...)
+	if !p.Can("side-band-64k") {
+		return status
+	}
+	var b []byte
+	for _, n := range notes {
+		b = appendPacket(b, "\x02%s\n", plainLine(n, maxNote))
+	}
+	for len(status) > 0 {
+		n := min(len(status), bandData)
+		b = appendPacket(b, "\x01%s", status[:n])
+		status = status[n:]
+	}
+	return append(b, "0000"...)
+}
+
+// plainLine makes one line of printable ASCII of s, cut at most bytes.
+func plainLine(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, strings.Join(strings.Fields(s), " "))
+	if len(s) > most {
+		s = s[:most-3] + "..."
+	}
+	return s
+}
