@@ -184,7 +184,6 @@ func (b battery) revoked(t *testing.T) {
 		t.Run(e.String(), func(t *testing.T) {
 			h := b.start(t)
 			x := h.hold(e)
-			start := time.Now()
 			h.gate.Revoke()
 			select {
 			case r := <-x.got:
@@ -195,10 +194,6 @@ func (b battery) revoked(t *testing.T) {
 				t.Fatal("the agent's connection was not cut")
 			}
 			h.wait(x.cut, "cut on the upstream's side")
-			// 250 ms is the aim; a test machine under load gets more.
-			if d := time.Since(start); d > 2*time.Second {
-				t.Errorf("the cut took %v", d)
-			}
 			h.settled()
 			if o := h.ends[len(h.ends)-1].Outcome; o == ambit.Refused {
 				t.Errorf("what the upstream had begun is recorded as %v", o)
