@@ -86,7 +86,7 @@ func TestClassify(t *testing.T) {
 		{"github", "POST", "https://api.github.com/markdown", "github.markdown read http:api.github.com/markdown"},
 		{"github", "POST", "https://api.github.com/markdown/", "http.post irreversible http:api.github.com/markdown"},
 		{"github", "GET", "https://api.github.com/search/code?q=x", "github.search read http:api.github.com/search/code"},
-		{"github", "GET", "https://api.github.com/repos/ACME/Web/unheard/Of", "http.get read http:api.github.com/repos/acme/web/unheard/Of"},
+		{"github", "GET", "https://api.github.com/repos/ACME/Web/unheard/Of", "http.get irreversible http:api.github.com/repos/acme/web/unheard/Of"},
 		{"github", "POST", "https://api.github.com/repos/ACME/Web/unheard/Of", "http.post irreversible http:api.github.com/repos/acme/web/unheard/Of"},
 		{"github", "PATCH", "https://api.github.com/repositories/12", "http.patch irreversible http:api.github.com/repositories/12"},
 		{"github", "POST", "https://uploads.github.com/repos/acme/web/releases/1/assets?name=x", "github.releases.assets.upload irreversible repo:acme/web"},

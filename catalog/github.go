@@ -97,6 +97,7 @@ func (r *Request) githubAPI(segs []string) ([]Call, error) {
 	if len(segs) == 1 && segs[0] == "graphql" && r.speaksGraphQL() {
 		return r.graphQL(graphRules{
 			query:    Call{"github.graphql.query", ambit.Read, r.resource()},
+			confined: true,
 			mutation: githubMutation,
 		})
 	}
@@ -111,8 +112,8 @@ func githubMutation(field string) (string, ambit.Effect, bool) {
 	return e.op, e.effect, true
 }
 
-// githubREST classifies by the table; what it does not list reads when it is a
-// GET (no GET of the published API changes anything) and else is irreversible.
+// githubREST classifies by the table, which holds all that GitHub publishes.
+// What it does not list is irreversible, also a GET: some of them start work.
 func (r *Request) githubREST(segs []string) (Call, error) {
 	if len(segs) > 0 && segs[0] != strings.ToLower(segs[0]) && githubRoot(segs[0]) {
 		// A server that ignores case would serve a resource that no pattern names.
@@ -121,7 +122,9 @@ func (r *Request) githubREST(segs []string) (Call, error) {
 	lowered := r.lowerRepo(segs)
 	e := githubTable().find(r.Method, segs)
 	if e == nil || r.TrailingSlash && e.effect == ambit.Read && r.Method == "POST" {
-		return lowered.unlisted(), nil
+		c := lowered.generic()
+		c.Effect = ambit.Irreversible
+		return c, nil
 	}
 	c := Call{e.op, e.effect, lowered.resource()}
 	if len(segs) >= 3 && segs[0] == "repos" {

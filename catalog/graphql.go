@@ -21,6 +21,7 @@ const (
 // graphRules say what GraphQL operations are at one service.
 type graphRules struct {
 	query    Call
+	confined bool // a query that stays inside repositories is theirs
 	mutation func(field string) (op string, e ambit.Effect, ok bool)
 }
 
@@ -84,7 +85,11 @@ func (r *Request) graphQL(rules graphRules) ([]Call, error) {
 }
 
 // graphRequest is one request of GraphQL over HTTP.
-type graphRequest struct{ query, operation string }
+type graphRequest struct {
+	query, operation string
+	vars             map[string]any
+	odd              bool // the variables are no object: who knows what they are to the server
+}
 
 func (r *Request) graphRequests() ([]graphRequest, error) {
 	if r.Method == "GET" {
@@ -154,7 +159,14 @@ func graphObject(v any) (graphRequest, error) {
 	if !ok || !isText && m["operationName"] != nil {
 		return graphRequest{}, errors.New("it has no query")
 	}
-	return graphRequest{q, op}, nil
+	g := graphRequest{query: q, operation: op}
+	g.setVars(m["variables"])
+	return g, nil
+}
+
+func (g *graphRequest) setVars(v any) {
+	vars, ok := v.(map[string]any)
+	g.vars, g.odd = vars, !ok && v != nil
 }
 
 func (r *Request) graphGet() ([]graphRequest, error) {
@@ -167,7 +179,15 @@ func (r *Request) graphGet() ([]graphRequest, error) {
 			return nil, errors.New("it has parameters that are not plain GraphQL")
 		}
 	}
-	return []graphRequest{{v.Get("query"), v.Get("operationName")}}, nil
+	g := graphRequest{query: v.Get("query"), operation: v.Get("operationName")}
+	if text := v.Get("variables"); text != "" {
+		vars, err := strictJSON([]byte(text))
+		if err != nil {
+			return nil, err
+		}
+		g.setVars(vars)
+	}
+	return []graphRequest{g}, nil
 }
 
 func (r *Request) graphCalls(q graphRequest, rules graphRules) ([]Call, error) {
@@ -184,6 +204,8 @@ func (r *Request) graphCalls(q graphRequest, rules graphRules) ([]Call, error) {
 		return nil, err
 	}
 	switch {
+	case op.Operation == ast.Query && rules.confined && !q.odd:
+		return r.githubQuery(doc, op, q.vars), nil
 	case op.Operation == ast.Query:
 		return []Call{rules.query}, nil
 	case op.Operation == ast.Mutation && r.Method == "POST":

@@ -187,7 +187,7 @@ func TestGraphQLByGet(t *testing.T) {
 		"query=" + url.QueryEscape(`mutation{deleteRef{x}}`):                                   "graphql.other irreversible",
 		"query=" + url.QueryEscape(`{a}`) + "&query=" + url.QueryEscape(`mutation{deleteRef}`): "graphql.other irreversible",
 		"extensions={}": "graphql.other irreversible",
-		"":              "http.get read",
+		"":              "http.get irreversible",
 	} {
 		calls, err := Classify(req(t, "github", "GET", graphQLURL+"?"+query))
 		if err != nil || operations(calls) != want {

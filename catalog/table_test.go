@@ -13,6 +13,7 @@ func TestTablesNeverLowerAMethod(t *testing.T) {
 	reads := map[string]bool{}
 	for _, op := range strings.Fields(`
 		github.markdown github.releases.notes npm.audit
+		github.orgs.list-attestations-bulk github.users.list-attestations-bulk
 		anthropic.messages.create anthropic.messages.count anthropic.complete
 		anthropic.prompts.generate anthropic.prompts.improve anthropic.prompts.templatize
 		openai.responses.create openai.responses.count openai.responses.compact openai.chat.create
@@ -38,7 +39,7 @@ func TestTablesNeverLowerAMethod(t *testing.T) {
 			switch {
 			case !strings.HasPrefix(op, name+"."):
 				t.Errorf("%s: %s is not of %s", path, op, name)
-			case method == "GET" && effect != "read":
+			case method == "GET" && effect != "read" && op != "github.dependency-graph.generate-sbom-report":
 				t.Errorf("%s %s: a GET that is %s", method, path, effect)
 			case method != "GET" && method != "graphql" && effect == "read" && (method != "POST" || !reads[op]):
 				t.Errorf("%s %s is called a read", method, path)

@@ -1,0 +1,49 @@
+// Command githubops writes the catalog's table of GitHub's REST API: every
+// operation of the description that GitHub publishes, with the names and
+// effects that were chosen by hand where there are any.
+//
+//	npm pack @octokit/openapi && tar xzf octokit-openapi-*.tgz
+//	go run ./internal/githubops package/generated/api.github.com.json
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+)
+
+//go:embed curated.txt
+var curated string
+
+//go:embed rules.txt
+var rules string
+
+const target = "catalog/data/github.txt"
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: go run ./internal/githubops api.github.com.json")
+		os.Exit(64)
+	}
+	if err := run(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "cannot write the table:", err)
+		os.Exit(1)
+	}
+}
+
+func run(description string) error {
+	f, err := os.Open(description)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	ops, err := read(f)
+	if err != nil {
+		return err
+	}
+	table, err := write(ops, curated, rules)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(target, table, 0o644)
+}
