@@ -159,7 +159,7 @@ func (h *Home) Do(t testing.TB, args ...string) Result {
 func (h *Home) Stop() (said string) {
 	_, err := os.Stat(h.State)
 	lives := err == nil && os.Getenv(binaryVar) != ""
-	Eventually(12*time.Second, func() bool {
+	Eventually(Patience, func() bool {
 		if lives {
 			b, _ := h.Ambit("daemon", "stop").CombinedOutput() // what is left tells whether it worked
 			said = string(b)

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -18,6 +20,7 @@ const (
 // tests. A package's TestMain passes what it returns to os.Exit. When
 // AMBIT_TEST_BINARY names a binary already, that one is tested.
 func Main(m *testing.M) int {
+	hearSignals()
 	dir, err := os.MkdirTemp("", "ambit-bin-")
 	if err != nil {
 		return complain(err)
@@ -33,6 +36,15 @@ func Main(m *testing.M) int {
 		return complain(err)
 	}
 	return m.Run()
+}
+
+// hearSignals undoes what a shell does to commands in its background: they ignore
+// Ctrl-C, and so would all that they start (signal(7): what is ignored stays so
+// over execve). Tests of terminals would then wait in vain.
+func hearSignals() {
+	if signal.Ignored(syscall.SIGINT) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT)
+	}
 }
 
 func build(bin string) error {

@@ -52,15 +52,23 @@ func (o *Outside) accept(l net.Listener) {
 		if err != nil {
 			return
 		}
-		c.SetDeadline(time.Now().Add(time.Second))
-		b := make([]byte, 4096)
-		n, _ := c.Read(b) // who only connects has come too
 		o.mu.Lock()
-		o.hits = append(o.hits, l.Addr().String()+" got "+string(b[:n]))
+		n := len(o.hits)
+		o.hits = append(o.hits, l.Addr().String()+" got ") // who only connects has come too
 		o.mu.Unlock()
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\noutside")
-		c.Close()
+		go o.answer(c, n)
 	}
+}
+
+func (o *Outside) answer(c net.Conn, hit int) {
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(Patience))
+	b := make([]byte, 4096)
+	n, _ := c.Read(b)
+	o.mu.Lock()
+	o.hits[hit] += string(b[:n])
+	o.mu.Unlock()
+	io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\noutside")
 }
 
 // Hits lists who came.

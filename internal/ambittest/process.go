@@ -116,6 +116,10 @@ func Finish(t testing.TB, c *exec.Cmd) Result {
 	return Result{out.String(), errs.String(), c.ProcessState.ExitCode(), time.Since(start)}
 }
 
+// Patience is how long a test waits for what has to come. A test that passes
+// does not wait: it is long, so that a busy machine makes none fail.
+const Patience = time.Minute
+
 // Eventually waits until a condition holds, at most for the given time, and
 // says whether it did.
 func Eventually(within time.Duration, holds func() bool) bool {

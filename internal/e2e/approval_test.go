@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"ambit/internal/ambittest"
 )
@@ -26,7 +25,7 @@ func questions(t *testing.T, h *ambittest.Home) (open []question) {
 func asked(t *testing.T, h *ambittest.Home) question {
 	t.Helper()
 	var open []question
-	if !ambittest.Eventually(10*time.Second, func() bool { open = questions(t, h); return len(open) == 1 }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { open = questions(t, h); return len(open) == 1 }) {
 		t.Fatalf("open questions: %v, want one", open)
 	}
 	return open[0]
@@ -106,7 +105,7 @@ func TestHeldApproval(t *testing.T) {
 	q := asked(t, h)
 	want(t, h.Do(t, "approve", q.Ticket, "--digest", q.Digest[:8]), 0)
 	var second question
-	if !ambittest.Eventually(10*time.Second, func() bool {
+	if !ambittest.Eventually(ambittest.Patience, func() bool {
 		open := questions(t, h)
 		if len(open) == 1 {
 			second = open[0]

@@ -190,7 +190,7 @@ func (p *planted) begin(t *testing.T, h *ambittest.Home) (*running, []int) {
 	run.says(t, "ready")
 	has(t, "the agent's output", run.out.String(), "used")
 	for name, a := range p.api {
-		if !ambittest.Eventually(10*time.Second, func() bool { return len(a.Find("GET", "/slow")) == 1 }) {
+		if !ambittest.Eventually(ambittest.Patience, func() bool { return len(a.Find("GET", "/slow")) == 1 }) {
 			t.Errorf("no request to the %s service is under way", name)
 		}
 	}
@@ -235,7 +235,7 @@ func forgotten(t *testing.T, h *ambittest.Home, when string, cs ...ambittest.Can
 	}
 	s := newSearcher(cs...)
 	// The end of a task is told before the last answer has been sent.
-	ambittest.Eventually(time.Second, func() bool {
+	ambittest.Eventually(soon, func() bool {
 		found, _ := s.search(t, pid)
 		return len(found) == 0
 	})
@@ -261,7 +261,7 @@ func TestNoCredentialIsLeftBehind(t *testing.T) {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			dead(t, 2*time.Second, []int{pid})
+			dead(t, []int{pid})
 			if name == "daemon" {
 				// The task lives on, and the next daemon has no credentials.
 				want(t, h.Do(t, "tasks"), 0)
@@ -269,8 +269,8 @@ func TestNoCredentialIsLeftBehind(t *testing.T) {
 				want(t, h.Do(t, "revoke", task(t, h, pids[0]), "--why", "enough"), 0)
 			}
 			run.wait(t)
-			dead(t, 2*time.Second, pids)
-			if !ambittest.Eventually(2*time.Second, func() bool { return strings.Contains(h.Do(t, "tasks").Stdout, "no live task") }) {
+			dead(t, pids)
+			if !ambittest.Eventually(soon, func() bool { return strings.Contains(h.Do(t, "tasks").Stdout, "no live task") }) {
 				t.Errorf("a task is still live: %s", h.Do(t, "tasks"))
 			}
 			forgotten(t, h, "the end", p.all()...)

@@ -54,7 +54,7 @@ func start(t *testing.T, c *exec.Cmd) *running {
 // says waits until the command has written a text.
 func (r *running) says(t *testing.T, text string) {
 	t.Helper()
-	if !ambittest.Eventually(20*time.Second, func() bool {
+	if !ambittest.Eventually(ambittest.Patience, func() bool {
 		return strings.Contains(r.out.String(), text) || r.done()
 	}) || !strings.Contains(r.out.String(), text) {
 		t.Fatalf("it did not say %q:\n%s\n%s", text, r.out, r.errs)
@@ -74,7 +74,7 @@ func (r *running) wait(t *testing.T) ambittest.Result {
 	t.Helper()
 	select {
 	case <-r.ended:
-	case <-time.After(time.Minute):
+	case <-time.After(2 * ambittest.Patience):
 		t.Fatalf("it did not end:\n%s\n%s", r.out, r.errs)
 	}
 	return ambittest.Result{Stdout: r.out.String(), Stderr: r.errs.String(), Code: r.ProcessState.ExitCode(), Took: time.Since(r.began)}

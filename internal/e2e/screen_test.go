@@ -69,7 +69,7 @@ func (d *desk) screen(t *testing.T) string { t.Helper(); return d.tmux(t, "captu
 func (d *desk) until(t *testing.T, what string, ok func(screen string) bool) string {
 	t.Helper()
 	var s string
-	if !ambittest.Eventually(20*time.Second, func() bool { s = d.screen(t); return ok(s) }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { s = d.screen(t); return ok(s) }) {
 		t.Fatalf("the screen does not show %s:\n%s", what, s)
 	}
 	return s

@@ -41,18 +41,18 @@ func TestExpiry(t *testing.T) {
 	slow(t)
 	users(t, func(t *testing.T, uid int) {
 		h := ambittest.NewHome(t, uid)
-		h.Grants(t, strings.Replace(head, "10m", "2s", 1)+files)
+		h.Grants(t, strings.Replace(head, "10m", "5s", 1)+files)
 		run := start(t, h.Ambit("run", "--", "sh", "-c", stubborn))
 		run.says(t, "ready")
 		pids := family(h, run.Process.Pid)
 		r := run.wait(t)
 		want(t, r, 124)
-		if r.Took > 5*time.Second {
-			t.Errorf("it took %v, want 2 s", r.Took)
+		if r.Took < 5*time.Second || r.Took > 5*time.Second+soon {
+			t.Errorf("it took %v, want 5 s", r.Took)
 		}
 		has(t, "what is said", r.Stderr, "expired")
-		dead(t, time.Second, pids)
-		if !ambittest.Eventually(2*time.Second, func() bool { return strings.Contains(h.Do(t, "tasks").Stdout, "no live task") }) {
+		dead(t, pids)
+		if !ambittest.Eventually(soon, func() bool { return strings.Contains(h.Do(t, "tasks").Stdout, "no live task") }) {
 			t.Errorf("the task is still live: %s", h.Do(t, "tasks", "--json"))
 		}
 		verified(t, h)
@@ -71,7 +71,7 @@ func TestPlainTCP(t *testing.T) {
 import socket
 for host, port in [("queue.example.org", 5672), ("queue.example.org", 5673), ("other.example.org", 5672)]:
     try:
-        s = socket.create_connection((host, port), timeout=3)
+        s = socket.create_connection((host, port), timeout=60)
         s.sendall(b"job for %s\r\n" % host.encode())
         print(host, port, s.recv(20)[:8])
     except OSError as e:

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -41,7 +42,7 @@ func (s *screen) types(t *testing.T, keys, until string) {
 	if _, err := io.WriteString(s.tty, keys); err != nil {
 		t.Fatal(err)
 	}
-	if !ambittest.Eventually(15*time.Second, func() bool { return strings.Contains(s.out.String()[from:], until) }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { return strings.Contains(s.out.String()[from:], until) }) {
 		t.Fatalf("after %q the screen did not show %q:\n%q", keys, until, s.out)
 	}
 }
@@ -52,7 +53,7 @@ func (s *screen) exit(t *testing.T) int {
 	go func() { s.Wait(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(15 * time.Second):
+	case <-time.After(ambittest.Patience):
 		t.Fatalf("it did not end:\n%q", s.out)
 	}
 	return s.ProcessState.ExitCode()
@@ -71,13 +72,11 @@ func TestTerminal(t *testing.T) {
 		if err := pty.Setsize(s.tty, &pty.Winsize{Rows: 44, Cols: 77}); err != nil {
 			t.Fatal(err)
 		}
-		s.types(t, "sleep 0.2; stty size\n", "44 77")
-		s.types(t, "sleep 1000; echo after-$((2))\n", "sleep")
-		time.Sleep(300 * time.Millisecond) // let the shell start it: there is nothing else to see
+		s.types(t, "while [ \"$(stty size)\" = '33 101' ]; do sleep 0.02; done; echo now $(stty size)\n", "now 44 77")
+		s.types(t, "sh -c 'echo up-$((1)); exec sleep 1000'; echo after-$((2))\n", "up-1")
 		s.types(t, "\x03", "ready> ")
 		s.types(t, "echo status-$?\n", "status-130")
-		s.types(t, "sleep 1001\n", "sleep")
-		time.Sleep(300 * time.Millisecond)
+		s.types(t, "sh -c 'echo up-$((3)); exec sleep 1001'\n", "up-3")
 		s.types(t, "\x1a", "Stopped")
 		s.types(t, "jobs\n", "sleep 1001")
 		s.types(t, "bg; jobs\n", "Running")
@@ -99,12 +98,22 @@ func TestInterrupt(t *testing.T) {
 		s.types(t, "", "up")
 		// A shell that is interrupted while it starts a program may miss it, with
 		// and without a sandbox.
-		time.Sleep(300 * time.Millisecond)
+		if !ambittest.Eventually(ambittest.Patience, func() bool { return runs(s.Process.Pid, "sleep\x001000\x00") }) {
+			t.Fatal("the shell does not start it")
+		}
 		io.WriteString(s.tty, "\x03")
 		if code := s.exit(t); code != 130 {
 			t.Errorf("exit status %d, want 130\n%q", code, s.out)
 		}
 		verified(t, h)
+	})
+}
+
+// runs says whether a descendant of the process has that command line.
+func runs(pid int, cmdline string) bool {
+	return slices.ContainsFunc(ambittest.Descendants(pid), func(p int) bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p))
+		return err == nil && string(b) == cmdline
 	})
 }
 
