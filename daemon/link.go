@@ -306,12 +306,15 @@ func (l *Link) record(ctx context.Context, method string, i pipeline.Intent, why
 	if c == nil {
 		return 0, gone
 	}
-	a, err := i.Action.Canonical()
-	if err != nil {
-		return 0, err
+	a := i.Canonical
+	if a == nil { // it was refused before it had one
+		var err error
+		if a, err = i.Action.Canonical(); err != nil {
+			return 0, err
+		}
 	}
 	var r wire.Recorded
-	err = c.Call(ctx, method, wire.Intent{Action: a, Decision: i.Decision, Approval: i.Approval, Why: why}, &r)
+	err := c.Call(ctx, method, wire.Intent{Action: a, Decision: i.Decision, Approval: i.Approval, Why: why}, &r)
 	return r.Record, err
 }
 

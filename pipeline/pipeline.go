@@ -8,6 +8,7 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -96,11 +97,11 @@ func (p *Pipeline) decide(a *ambit.Action) (ambit.Decision, Intent, error) {
 	if err := p.alive(); err != nil {
 		return ambit.Decision{}, in, err
 	}
-	g, err := a.Digest()
+	c, err := a.Canonical()
 	if err != nil {
 		return ambit.Decision{}, in, err
 	}
-	in.Digest, in.Decision = g, p.c.Decider.Decide(a)
+	in.Canonical, in.Digest, in.Decision = c, sha256.Sum256(c), p.c.Decider.Decide(a)
 	return in.Decision, in, nil
 }
 

@@ -53,10 +53,11 @@ type Asker interface {
 
 // Intent is what is recorded before an action.
 type Intent struct {
-	Action   ambit.Action
-	Digest   ambit.Digest
-	Decision ambit.Decision
-	Approval string // who approved, when somebody was asked
+	Action    ambit.Action
+	Canonical []byte       // the action's canonical form; nil when it has none
+	Digest    ambit.Digest // of it
+	Decision  ambit.Decision
+	Approval  string // who approved, when somebody was asked
 }
 
 // End is what is recorded after an action.
