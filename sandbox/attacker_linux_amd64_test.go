@@ -21,3 +21,5 @@ func attackCompat([]string) {
 	(*(*func())(unsafe.Pointer(&f)))()
 	fmt.Println("SUCCEEDED: a 32-bit call returned")
 }
+
+func dup2(from, to int) error { return unix.Dup2(from, to) }

@@ -32,6 +32,7 @@ var attacks = map[string]func([]string){
 	"read": attackRead, "swap": attackSwap, "write": attackWrite, "proc": attackProc, "calls": attackCalls,
 	"compat": attackCompat, "x32": attackX32, "sockets": attackSockets, "dial": attackDial, "environ": attackEnviron,
 	"fork": attackFork, "memory": attackMemory, "descriptors": attackDescriptors, "signal": attackSignal, "fds": attackFDs, "setuid": attackSetuid, "sti": attackSTI,
+	"hand": attackHand,
 }
 
 // result prints what came of an attempt that must fail.

@@ -36,3 +36,8 @@ func archProcesses() []uint32 {
 func archMetadata() []uint32 {
 	return []uint32{unix.SYS_CHMOD, unix.SYS_CHOWN, unix.SYS_LCHOWN, unix.SYS_UTIME, unix.SYS_UTIMES, unix.SYS_FUTIMESAT, unix.SYS_MKNOD, unix.SYS_INOTIFY_INIT}
 }
+
+// pins keep a descriptor's number from being given to another.
+func pins(fd uint32) []rule {
+	return []rule{{unix.SYS_DUP2, append(code{arg(1)}, noneOf(actEPERM, fd)...)}}
+}

@@ -15,9 +15,10 @@ import (
 
 // Confine puts the calling process, with all its threads and for good, behind
 // walls of its own: it can open no file but those named, run no program, make no
-// process, listen on no new TCP port, and nobody but root can read its memory.
-// What is open stays open; sockets can be made and connected, also to Unix
-// sockets by path. Call it after Start: a confined process can start no sandbox.
+// process and no Unix socket, listen on no new TCP port, and nobody but root can read
+// its memory. What it opened stays open, what it inherited beyond its streams is
+// closed; IP sockets can be made and connected. Call it after Begin: a confined process
+// can start no sandbox. [Sandbox.Seal] does the rest once the walls are up.
 //
 // When it fails, the process may be half confined and must end. It fails in a
 // program that is linked with cgo, because Go cannot reach all of its threads.
@@ -27,7 +28,7 @@ func Confine(spec ConfineSpec) (Report, error) {
 	if abi < minABI {
 		return r, fmt.Errorf("cannot confine the gatekeeper: the kernel's Landlock has version %d, and %d is needed", abi, minABI)
 	}
-	if err := hideSelf(); err != nil {
+	if err := errors.Join(ownDescriptors(), hideSelf()); err != nil {
 		return r, err
 	}
 	rs, err := confineRules(spec, abi)
@@ -43,8 +44,8 @@ func Confine(spec ConfineSpec) (Report, error) {
 	if err := everyThread(kernel.SysLandlockRestrict, uintptr(rs), 0, 0, "put it under Landlock"); err != nil {
 		return r, err
 	}
-	if _, err := kernel.Filter(gatekeeperFilter(os.Getpid()), kernel.FilterAllThreads); err != nil {
-		return r, fmt.Errorf("cannot confine the gatekeeper: cannot filter its system calls: %w", err)
+	if err := filterThreads(gatekeeperFilter(os.Getpid())); err != nil {
+		return r, fmt.Errorf("cannot confine the gatekeeper: %w", err)
 	}
 	r.add("gatekeeper's memory", true, "not dumpable, no core files")
 	r.add("gatekeeper's files", true, fmt.Sprintf("Landlock ABI %d on every thread: %d paths to read, %d to write", abi, len(spec.ReadFiles), len(spec.WriteFiles)))
@@ -55,6 +56,18 @@ func Confine(spec ConfineSpec) (Report, error) {
 		r.add("gatekeeper's listeners", false, "a kernel with Landlock ABI 4 (Linux 6.7) is needed to forbid new TCP listeners")
 	}
 	return r, nil
+}
+
+// filterThreads puts every thread of this process behind a filter.
+func filterThreads(c code) error {
+	thread, err := kernel.Filter(c, kernel.FilterAllThreads)
+	if err == nil && thread != 0 { // seccomp(2): the one that could not be
+		err = fmt.Errorf("thread %d has a filter of its own", thread)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot filter its system calls: %w", err)
+	}
+	return nil
 }
 
 func hideSelf() error {
@@ -148,7 +161,7 @@ func gatekeeperFilter(pid int) code {
 		rule{unix.SYS_PRLIMIT64, append(code{arg(0)}, append(oneOf(actEPERM, 0, uint32(pid)), ret(actAllow))...)},
 		rule{unix.SYS_FCNTL, checkFcntl()},
 		rule{unix.SYS_CLONE, checkThread()}, rule{unix.SYS_IOCTL, checkOwnIoctl()},
-		rule{unix.SYS_SOCKET, checkSocket()}, rule{unix.SYS_SOCKETPAIR, checkPair()},
+		rule{unix.SYS_SOCKET, checkOwnSocket()}, rule{unix.SYS_SOCKETPAIR, doEPERM},
 		rule{unix.SYS_PERSONALITY, checkPersonality()})
 	return assemble(rules, actENOSY)
 }

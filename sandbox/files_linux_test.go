@@ -84,7 +84,7 @@ func TestGrantSwappedDuringStart(t *testing.T) {
 				must(t, os.Symlink("was", filepath.Join(top, "up")))
 			}
 			must(t, box.Build(nil))
-			kind, body, _, err := box.receive()
+			kind, body, err := box.receive()
 			if err != nil || kind != plan.Fault {
 				t.Fatalf("init answered %d %q %v, want a fault", kind, body, err)
 			}

@@ -35,6 +35,10 @@ func TestMain(m *testing.M) {
 		os.Exit(beGatekeeper(os.Args[1]))
 	case "confined":
 		os.Exit(beConfined(os.Args[1:]))
+	case "fallen":
+		os.Exit(beFallen(os.Args[1:]))
+	case "input":
+		os.Exit(beInput())
 	default:
 		fmt.Fprintln(os.Stderr, "no such role:", role)
 		os.Exit(2)

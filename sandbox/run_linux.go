@@ -27,8 +27,14 @@ func (s *Sandbox) send(kind plan.Frame, body []byte) error {
 
 const maxAnswer = 1 << 20
 
-// receive reads one frame and the descriptors that come with it.
-func (s *Sandbox) receive() (plan.Frame, []byte, []int, error) {
+// receive reads one frame.
+func (s *Sandbox) receive() (plan.Frame, []byte, error) {
+	var h [plan.HeaderLen]byte
+	return s.rest(h, 0)
+}
+
+// receiveWith reads one frame and the descriptors that come with it.
+func (s *Sandbox) receiveWith() (plan.Frame, []byte, []int, error) {
 	var h [plan.HeaderLen]byte
 	oob := make([]byte, unix.CmsgSpace(4*(maxPorts+4)))
 	n, on, _, _, err := s.control.ReadMsgUnix(h[:], oob)
@@ -39,18 +45,24 @@ func (s *Sandbox) receive() (plan.Frame, []byte, []int, error) {
 	if err != nil {
 		return 0, nil, nil, err
 	}
+	kind, body, err := s.rest(h, n)
+	return kind, body, fds, err
+}
+
+// rest reads what follows the first n bytes of a frame's head.
+func (s *Sandbox) rest(h [plan.HeaderLen]byte, n int) (plan.Frame, []byte, error) {
 	if _, err := io.ReadFull(s.control, h[n:]); err != nil {
-		return 0, nil, fds, s.lost(err)
+		return 0, nil, s.lost(err)
 	}
 	kind, size := plan.Unhead(h)
 	if size < 0 || size > maxAnswer {
-		return 0, nil, fds, errors.New("cannot talk to the sandbox's init: its answer is too long")
+		return 0, nil, errors.New("cannot talk to the sandbox's init: its answer is too long")
 	}
 	body := make([]byte, size)
 	if _, err := io.ReadFull(s.control, body); err != nil {
-		return 0, nil, fds, s.lost(err)
+		return 0, nil, s.lost(err)
 	}
-	return kind, body, fds, nil
+	return kind, body, nil
 }
 
 func (s *Sandbox) lost(err error) error {
@@ -97,7 +109,7 @@ func (s *Sandbox) Go() error {
 	if err := s.send(plan.Go, nil); err != nil {
 		return err
 	}
-	kind, body, _, err := s.receive()
+	kind, body, err := s.receive()
 	if err != nil {
 		return err
 	}
@@ -128,7 +140,7 @@ func (s *Sandbox) Wait() (Status, error) {
 }
 
 func (s *Sandbox) wait() {
-	kind, body, _, err := s.receive()
+	kind, body, err := s.receive()
 	exited := err == nil && kind == plan.Exited && len(body) == 2
 	if exited {
 		s.status.Code, s.status.Signal = int(body[0]), int(body[1])

@@ -40,6 +40,9 @@ func (*Sandbox) Ready() error { return errSystem }
 // Abandon does nothing.
 func (*Sandbox) Abandon() {}
 
+// Seal refuses: this system has no walls.
+func (*Sandbox) Seal(*Report) error { return errSystem }
+
 // Report returns nothing: this system has no walls.
 func (*Sandbox) Report() Report { return Report{System: runtime.GOOS + " " + runtime.GOARCH} }
 

@@ -135,7 +135,7 @@ func (s *Sandbox) Build(env []string) error {
 func (s *Sandbox) Ready() error {
 	b := s.builder
 	s.builder = nil
-	kind, body, fds, err := s.receive()
+	kind, body, fds, err := s.receiveWith()
 	if err != nil {
 		return err
 	}
