@@ -10,6 +10,7 @@ package identity
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"sync"
@@ -67,6 +68,7 @@ type Authority struct {
 	clock  *clock
 	dir    string
 	proofs proofs
+	daemon ed25519.PrivateKey // the daemon's own
 
 	// change is held through a whole change, the store's part included; mu only
 	// while memory is touched, so that Live never waits for a disk. change is
@@ -104,6 +106,9 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 		unkept: map[ambit.TaskID]row.TaskEnd{}, watchers: map[*func(Task)]struct{}{},
 	}
 	if a.root, err = openRoot(c.Dir, td, a.Now()); err != nil {
+		return nil, err
+	}
+	if a.daemon, err = openDaemonKey(c.Dir); err != nil {
 		return nil, err
 	}
 	live, err := c.Store.LiveTasks(ctx)

@@ -305,7 +305,8 @@ func TestZeroAuthorityRefuses(t *testing.T) {
 		_, e6 := a.JWT("x", []string{"y"}, 0)
 		_, e7 := a.Bundle()
 		_, e8 := a.RevokeAgent(t.Context(), "a", "b", "")
-		for i, err := range []error{a.Live("x"), e1, e2, e3, e4, e5, e6, e7, e8, a.Revoke(t.Context(), "x", "y", ""), a.Sweep(t.Context())} {
+		_, e9 := a.Introduce("x", Nonce{})
+		for i, err := range []error{a.Live("x"), e1, e2, e3, e4, e5, e6, e7, e8, e9, a.Revoke(t.Context(), "x", "y", ""), a.Sweep(t.Context())} {
 			if err == nil {
 				t.Errorf("%d: allowed", i)
 			}

@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"math/big"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -154,16 +153,7 @@ func keyID(k *ecdsa.PublicKey) (string, error) {
 }
 
 func loadRoot(path string, td spiffeid.TrustDomain) (root, error) {
-	fi, err := os.Lstat(path)
-	if err != nil {
-		return root{}, err
-	}
-	// Whoever can read the file can be every task; whoever can plant a link here
-	// can choose the root.
-	if !fi.Mode().IsRegular() || fi.Mode().Perm()&0o077 != 0 {
-		return root{}, fmt.Errorf("it must be a plain file that only its owner can use (it is %v): chmod 600 it when nobody else had it, else move it away and begin a new one", fi.Mode())
-	}
-	b, err := os.ReadFile(path)
+	b, err := readOwn(path)
 	if err != nil {
 		return root{}, err
 	}

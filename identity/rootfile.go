@@ -10,13 +10,19 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
 
-// save writes the root durably and whole: a crash leaves the old file or the
-// new one. With first it gives fs.ErrExist rather than replace a file.
+// save writes the root durably and whole. With first it gives fs.ErrExist rather
+// than replace a file.
 func (r root) save(path string, td spiffeid.TrustDomain, first bool) error {
 	b, err := r.encode(td)
 	if err != nil {
 		return err
 	}
+	return replace(path, b, first)
+}
+
+// replace writes a file of mode 0600 durably and whole: a crash leaves the old
+// file or the new one. With first it gives fs.ErrExist rather than replace a file.
+func replace(path string, b []byte, first bool) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".authority-*") // mode 0600
 	if err != nil {
 		return err
