@@ -36,7 +36,7 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	if err := s.d.log.Err(); err != nil {
 		return nil, fmt.Errorf("%w; it is opened again when no task is left, or at once after `ambit daemon stop`", err)
 	}
-	// A gatekeeper enrols before it confines itself, and comes back with attach.
+	// A gatekeeper enrols before it confines itself.
 	if err := checkFree(s.pid); err != nil {
 		return nil, &wire.Error{Code: "confined", Msg: err.Error()}
 	}
@@ -71,7 +71,7 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 	}
 	return wire.Enrolled{
 		Task: e.Task.ID, SPIFFEID: e.Task.SPIFFE, SVID: [][]byte{e.SVID}, Bundle: [][]byte{roots.PEM}, TrustDomain: s.d.settings.TrustDomain,
-		Expires: e.Task.Expires, Placeholders: marks,
+		Expires: e.Task.Expires, Placeholders: marks, Daemon: s.d.ids.Public(),
 	}, nil
 }
 
@@ -121,7 +121,7 @@ func (s *session) missed(in wire.Attach) error {
 	if err != nil {
 		return err
 	}
-	if t.ID != in.Task {
+	if t.ID != in.Task || t.ID != s.door {
 		return errors.New("the identity is another task's")
 	}
 	s.d.mu.Lock()
@@ -150,6 +150,9 @@ func (s *session) prove(in wire.Prove) answer {
 			_, missing := os.Stat(s.d.keptAt(t.ID)) // it is written when the start is recorded
 			s.started = missing == nil
 		})
+	}
+	if err == nil {
+		err = s.d.ids.Live(t.ID) // it may have been revoked before it had a gatekeeper to tell
 	}
 	if err != nil {
 		return fail(&wire.Error{Code: "not-proved", Msg: err.Error()})

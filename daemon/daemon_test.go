@@ -143,7 +143,7 @@ func (x *house) tryEnrol(name string, change func(*wire.Enrol)) (*agent, error) 
 	sign := func(nonce []byte) ([]byte, error) {
 		return identity.Answer(a.key, a.got.TrustDomain, identity.Challenge(nonce))
 	}
-	p, err := Apply(conn, dialer(x.home, gateSocket), sign, func(r wire.Revoke) {
+	p, err := Apply(conn, sign, func(r wire.Revoke) {
 		a.revoked <- r
 		go a.Close() // as a gatekeeper that ends does
 	})
@@ -151,7 +151,12 @@ func (x *house) tryEnrol(name string, change func(*wire.Enrol)) (*agent, error) 
 		return nil, err
 	}
 	defer p.Close()
-	if _, err := p.Task(x.t.Context()); err != nil {
+	id, err := p.Task(x.t.Context())
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Join(x.home.Tasks(), string(id))
+	if err := errors.Join(os.Mkdir(folder, 0o700), p.Listen(folder)); err != nil {
 		return nil, err
 	}
 	if err := p.Send(e); err != nil {
@@ -330,38 +335,6 @@ func TestHostileGatekeeper(t *testing.T) {
 	}
 }
 
-// TestAnIdentityCannotBeStolen tries to attach as a live task.
-func TestAnIdentityCannotBeStolen(t *testing.T) {
-	x := start(t, newHome(t))
-	a := x.enrol("worker")
-	raw, err := dial(t.Context(), x.home.Run(), gateSocket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	thief := &Link{task: a.got.Task, svid: a.got.SVID, sign: func(n []byte) ([]byte, error) {
-		k, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		return identity.Answer(k, a.got.TrustDomain, identity.Challenge(n))
-	}}
-	c := wire.NewConn(raw, thief.handle)
-	defer c.Close()
-	if err := thief.prove(t.Context(), c); err == nil {
-		t.Fatal("attached without the key")
-	}
-	if err := c.Call(t.Context(), wire.MethodLease, wire.Lease{Service: "api"}, nil); err == nil {
-		t.Fatal("a lease was given without a task")
-	}
-	// The right key does not give the live task a second gatekeeper either.
-	raw, err = dial(t.Context(), x.home.Run(), gateSocket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c2 := wire.NewConn(raw, a.handle)
-	defer c2.Close()
-	if err := a.prove(t.Context(), c2); err == nil {
-		t.Fatal("a task has two gatekeepers")
-	}
-}
-
 func TestRevokeEndsOneTaskAndNoOther(t *testing.T) {
 	x := start(t, newHome(t))
 	a, b := x.enrol("worker"), x.enrol("other")
@@ -386,45 +359,6 @@ func TestRevokeEndsOneTaskAndNoOther(t *testing.T) {
 	}
 	if _, err := x.desk().Revoke(t.Context(), console.Revoke{Target: "nobody"}); err == nil {
 		t.Error("nobody was revoked without a word")
-	}
-}
-
-// TestATaskOutlivesItsDaemon kills the daemon's connection side and starts
-// another one.
-func TestATaskOutlivesItsDaemon(t *testing.T) {
-	h := newHome(t)
-	x := start(t, h)
-	a := x.enrol("worker")
-	if _, err := a.Start(t.Context(), wire.Start{Walls: []byte(`{}`)}); err != nil {
-		t.Fatal(err)
-	}
-	id, err := a.Intent(t.Context(), a.intent("http.post"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	x.end() // its tasks stay live, as after a kill
-	eventually(t, "the link notices", func() bool { return a.Live() != nil })
-	if _, err := a.Intent(t.Context(), a.intent("http.post")); err == nil {
-		t.Error("an intent was taken without a daemon")
-	}
-	if err := a.Outcome(t.Context(), pipeline.End{Intent: id, Outcome: ambit.Performed}); err != nil {
-		t.Fatalf("the outcome is lost: %v", err)
-	}
-	y := start(t, h)
-	eventually(t, "the link is back", func() bool { return a.Live() == nil })
-	if _, err := a.Intent(t.Context(), a.intent("http.post")); err != nil {
-		t.Errorf("after the restart: %v", err)
-	}
-	y.end()
-	found := false
-	for r, err := range audit.Read(h.Log(), 0, audit.Filter{Types: []string{audit.Outcome}}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = found || r.Intent == id
-	}
-	if !found {
-		t.Error("the outcome that came while the daemon was dead is not in the log")
 	}
 }
 

@@ -19,18 +19,21 @@ type Signer func(nonce []byte) ([]byte, error)
 
 // Link is a gatekeeper's connection to the daemon. It carries the pipeline's
 // recorder, asker, minter and identity. While the daemon is gone every one of
-// them refuses; when it is back the link attaches again by itself.
+// them refuses; when it is back it comes to the task's door.
 type Link struct {
-	dial   func(context.Context) (net.Conn, error)
+	door   net.Listener
 	sign   Signer
 	revoke func(wire.Revoke)
 
 	task    ambit.TaskID
 	svid    [][]byte
+	daemon  []byte // its key
+	domain  string
 	expires time.Time
 
 	mu      sync.Mutex
 	conn    *wire.Conn
+	refused *wire.Conn     // of a daemon that did not take the task back
 	gone    error          // why the link is down
 	ended   error          // why the task is over
 	unacked []wire.Outcome // outcomes that are not known to be durable, in order
@@ -43,8 +46,6 @@ type Link struct {
 // maxUnacked bounds the outcomes that wait for the daemon.
 const maxUnacked = 4096
 
-const reattachEvery = 200 * time.Millisecond
-
 // Applicant is a gatekeeper's connection before its task exists. What it asks is
 // on its way at once; the gatekeeper does other work until it needs the answer.
 type Applicant struct {
@@ -54,9 +55,9 @@ type Applicant struct {
 }
 
 // Apply asks for a task's id. revoke is called once, when a person ends the
-// task; dial reaches the daemon that is live.
-func Apply(first net.Conn, dial func(context.Context) (net.Conn, error), sign Signer, revoke func(wire.Revoke)) (*Applicant, error) {
-	l := &Link{dial: dial, sign: sign, revoke: revoke, leases: map[string]wire.Leased{}, secrets: map[string]bool{}}
+// task.
+func Apply(first net.Conn, sign Signer, revoke func(wire.Revoke)) (*Applicant, error) {
+	l := &Link{sign: sign, revoke: revoke, leases: map[string]wire.Leased{}, secrets: map[string]bool{}}
 	l.conn = wire.NewConn(first, l.handle)
 	p, err := l.conn.Send(wire.MethodReserve, struct{}{})
 	if err != nil {
@@ -79,9 +80,20 @@ func (a *Applicant) Task(ctx context.Context) (ambit.TaskID, error) {
 
 // Close gives the id up. It does nothing to a task that is enrolled.
 func (a *Applicant) Close() {
-	if a.link.stop == nil {
-		a.link.conn.Close()
+	if a.link.stop != nil {
+		return
 	}
+	if a.link.door != nil {
+		a.link.door.Close()
+	}
+	a.link.conn.Close()
+}
+
+// Listen makes the task's door in its folder. It must be there before the
+// gatekeeper confines itself, which can make no Unix socket then.
+func (a *Applicant) Listen(folder string) (err error) {
+	a.link.door, err = listen(folder, doorSocket)
+	return err
 }
 
 // Send asks for the task, whose id is known.
@@ -103,11 +115,14 @@ func (a *Applicant) Enrolled(ctx context.Context) (*Link, wire.Enrolled, error) 
 	if err == nil && out.Task != a.task {
 		err = errors.New("the daemon chose another id than it promised")
 	}
+	if err == nil && l.door == nil {
+		err = errors.New("the task has no door at which a daemon would find it")
+	}
 	if err != nil {
-		l.conn.Close()
+		a.Close()
 		return nil, out, fmt.Errorf("cannot enrol the task: %w", err)
 	}
-	l.task, l.svid, l.expires = out.Task, out.SVID, out.Expires
+	l.task, l.svid, l.expires, l.daemon, l.domain = out.Task, out.SVID, out.Expires, out.Daemon, out.TrustDomain
 	watch, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	go l.keep(watch, l.conn)
@@ -137,6 +152,7 @@ func (l *Link) Settle(ctx context.Context) {
 // Close ends the link for good.
 func (l *Link) Close() {
 	l.stop()
+	l.door.Close() // first: the daemon looks there when the connection ends
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended == nil {
@@ -145,8 +161,10 @@ func (l *Link) Close() {
 	for _, s := range l.leases {
 		clear(s.Secret)
 	}
-	if l.conn != nil {
-		l.conn.Close()
+	for _, c := range []*wire.Conn{l.conn, l.refused} {
+		if c != nil {
+			c.Close()
+		}
 	}
 }
 
@@ -164,82 +182,6 @@ func (l *Link) handle(method string, body json.RawMessage) wire.Step {
 	l.mu.Unlock()
 	l.revoke(r)
 	return give(struct{}{}, nil)
-}
-
-// keep attaches again whenever the connection ends.
-func (l *Link) keep(ctx context.Context, c *wire.Conn) {
-	for {
-		select {
-		case <-c.Done():
-		case <-ctx.Done():
-			return
-		}
-		l.mu.Lock()
-		l.conn, l.gone = nil, errors.New("the daemon is gone; any ambit command, such as `ambit tasks`, starts it again")
-		l.mu.Unlock()
-		var err error
-		for c, err = l.attach(ctx); err != nil; c, err = l.attach(ctx) {
-			if we, ok := errors.AsType[*wire.Error](err); ok {
-				l.end(fmt.Errorf("the daemon does not take the task back: %w", we))
-				return
-			}
-			select {
-			case <-time.After(reattachEvery):
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-func (l *Link) end(err error) {
-	l.mu.Lock()
-	first := l.ended == nil
-	if first {
-		l.ended = err
-	}
-	l.mu.Unlock()
-	if first {
-		l.revoke(wire.Revoke{By: "daemon", Why: err.Error()})
-	}
-}
-
-// attach proves to a new daemon whose task this is.
-func (l *Link) attach(ctx context.Context) (*wire.Conn, error) {
-	raw, err := l.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := wire.NewConn(raw, l.handle)
-	if err := l.prove(ctx, c); err != nil {
-		c.Close()
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	// Outcomes of the time before come first, in their order.
-	for _, o := range l.unacked {
-		if err := l.sendOutcome(c, o); err != nil {
-			c.Close()
-			return nil, err
-		}
-	}
-	l.conn, l.gone = c, nil
-	return c, nil
-}
-
-func (l *Link) prove(ctx context.Context, c *wire.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	var ch wire.Challenge
-	if err := c.Call(ctx, wire.MethodAttach, wire.Attach{Task: l.task, SVID: l.svid}, &ch); err != nil {
-		return err
-	}
-	sig, err := l.sign(ch.Nonce)
-	if err != nil {
-		return err
-	}
-	return c.Call(ctx, wire.MethodProve, wire.Prove{Signature: sig}, nil)
 }
 
 // Live implements [pipeline.Identity].

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"ambit"
@@ -18,10 +16,6 @@ import (
 
 func stderr() io.Writer { return os.Stderr }
 
-// attachGrace is how long a new daemon waits for the gatekeepers of tasks that
-// were live.
-const attachGrace = 10 * time.Second
-
 // left is what an earlier daemon left behind.
 type left struct {
 	tasks   []identity.Task // that were live
@@ -30,9 +24,12 @@ type left struct {
 
 // look finds what is left behind, and ends the tasks that are known to be over.
 // It comes before anybody can ask for the live tasks or begin one.
-func (d *Daemon) look() left {
-	l := left{tasks: d.ids.Tasks()}
-	d.endGone(l.tasks)
+func (d *Daemon) look() (l left) {
+	for _, t := range d.ids.Tasks() {
+		if !d.endGone(&t) {
+			l.tasks = append(l.tasks, t)
+		}
+	}
 	dirs, err := os.ReadDir(d.home.Tasks())
 	if err != nil {
 		fmt.Fprintln(stderr(), "ambit daemon: cannot look for what is left behind:", err)
@@ -45,54 +42,15 @@ func (d *Daemon) look() left {
 	return l
 }
 
-// reconcile brings what an earlier daemon left into order: folders of tasks
-// that are over are removed, and live tasks whose gatekeeper does not come
-// back are ended.
+// reconcile brings what an earlier daemon left into order: the gatekeepers of
+// live tasks are called back, and what is left of tasks that are over is removed.
 func (d *Daemon) reconcile(l left) {
+	for _, t := range l.tasks {
+		go d.recall(t)
+	}
 	for _, id := range l.folders {
-		d.clean(id)
+		go d.dismiss(id)
 	}
-	if len(l.tasks) > 0 {
-		go d.await(l.tasks)
-	}
-}
-
-// await ends the tasks whose gatekeeper does not come back: at once when its
-// process is known to be gone, and else after the grace.
-func (d *Daemon) await(tasks []identity.Task) {
-	over := time.NewTimer(attachGrace)
-	defer over.Stop()
-	look := time.NewTicker(lookForGone)
-	defer look.Stop()
-	for {
-		select {
-		case <-d.ctx.Done():
-			return
-		case <-look.C:
-			for _, id := range d.endGone(tasks) {
-				d.clean(id)
-			}
-			continue
-		case <-over.C:
-		}
-		for _, t := range d.alone(tasks) {
-			d.finish(t.ID, wire.End{Status: -1, Detail: "its gatekeeper did not come back"})
-			d.clean(t.ID)
-		}
-		return
-	}
-}
-
-const lookForGone = 200 * time.Millisecond
-
-// alone are those of the tasks that are live and have no gatekeeper here.
-func (d *Daemon) alone(tasks []identity.Task) (out []identity.Task) {
-	for _, t := range tasks {
-		if !d.attached(t.ID) && d.ids.Live(t.ID) == nil {
-			out = append(out, t)
-		}
-	}
-	return out
 }
 
 // attached says whether the task has a gatekeeper here.
@@ -102,16 +60,14 @@ func (d *Daemon) attached(id ambit.TaskID) bool {
 	return d.sessions[id] != nil
 }
 
-// endGone ends those of an earlier daemon's tasks that ended while none was there,
-// and returns them. How their commands ended nobody can say.
-func (d *Daemon) endGone(tasks []identity.Task) (ended []ambit.TaskID) {
-	for _, t := range d.alone(tasks) {
-		if gatekeeperGone(&t) && !d.attached(t.ID) {
-			d.finish(t.ID, wire.End{Status: -1, Detail: "its gatekeeper ended while the daemon was away: how the command ended is not known"})
-			ended = append(ended, t.ID)
-		}
+// endGone ends an earlier daemon's task when it is known to have ended while no
+// daemon was there. How its command ended nobody can say.
+func (d *Daemon) endGone(t *identity.Task) bool {
+	if !gatekeeperGone(t) || d.attached(t.ID) {
+		return false
 	}
-	return ended
+	d.finish(t.ID, wire.End{Status: -1, Detail: "its gatekeeper ended while the daemon was away: how the command ended is not known"})
+	return true
 }
 
 // clean removes a task's throw-away folder. Its processes are dead.
@@ -119,7 +75,7 @@ func (d *Daemon) clean(id ambit.TaskID) {
 	if _, err := ambit.ParseTaskID(string(id)); err != nil {
 		return
 	}
-	dir := filepath.Join(d.home.Tasks(), string(id))
+	dir := d.folder(id)
 	if _, err := os.Lstat(dir); err != nil {
 		return
 	}
@@ -156,9 +112,6 @@ func (s *session) cut(r wire.Revoke) {
 	select {
 	case <-s.conn.Done():
 	case <-time.After(cutAfter):
-		// The open connection keeps the process's number from meaning another.
-		if s.pid > 1 {
-			syscall.Kill(s.pid, syscall.SIGKILL)
-		}
+		s.kill()
 	}
 }

@@ -17,9 +17,11 @@ import (
 
 // session is one gatekeeper's connection.
 type session struct {
-	d    *Daemon
-	conn *wire.Conn
-	pid  int
+	d     *Daemon
+	conn  *wire.Conn
+	pid   int
+	door  ambit.TaskID  // the task to whose door the connection was made; "" when the gatekeeper came
+	taken chan struct{} // closed when the session has its task
 
 	mu        sync.Mutex
 	reserved  ambit.TaskID // before it is enrolled
@@ -37,19 +39,30 @@ type session struct {
 }
 
 func newSession(d *Daemon, c net.Conn) {
-	s := &session{d: d, pid: peerPID(c), open: map[ambit.RecordID]audit.Record{}}
+	s := &session{d: d, pid: peerPID(c), taken: make(chan struct{}), open: map[ambit.RecordID]audit.Record{}}
 	leave, ok := d.arrivals.admit(s.pid)
 	if !ok {
 		c.Close()
 		return
 	}
-	d.touch()
 	late := time.AfterFunc(arrivalTime, func() {
 		if s.taskID() == "" {
 			c.Close()
 		}
 	})
 	s.settled = func() { late.Stop(); leave() }
+	s.serve(c)
+}
+
+// newVisit is the connection to the door of a task, which whoever made it bounds.
+func newVisit(d *Daemon, c net.Conn, door ambit.TaskID) *session {
+	s := &session{d: d, pid: peerPID(c), door: door, taken: make(chan struct{}), open: map[ambit.RecordID]audit.Record{}, settled: func() {}}
+	s.serve(c)
+	return s
+}
+
+func (s *session) serve(c net.Conn) {
+	s.d.touch()
 	s.conn = wire.NewConn(c, s.handle)
 	go func() {
 		<-s.conn.Done()
@@ -92,14 +105,17 @@ func later[In any](body json.RawMessage, f func(context.Context, In) (any, error
 }
 
 func (s *session) handle(method string, body json.RawMessage) wire.Step {
-	switch method {
-	case wire.MethodReserve:
+	// New tasks come to the daemon; to those of before the daemon comes.
+	switch came := s.door == ""; {
+	case came && method == wire.MethodReserve:
 		return on(body, func(struct{}) answer { return s.reserve() })
-	case wire.MethodEnrol:
+	case came && method == wire.MethodEnrol:
 		return later(body, s.enrol)
-	case wire.MethodAttach:
+	case !came && method == wire.MethodWho:
+		return on(body, s.who)
+	case !came && method == wire.MethodAttach:
 		return on(body, s.attach)
-	case wire.MethodProve:
+	case !came && method == wire.MethodProve:
 		return on(body, s.prove)
 	}
 	if s.taskID() == "" {
@@ -163,6 +179,7 @@ func (s *session) take(t identity.Task, with func()) error {
 	with()
 	s.d.sessions[t.ID] = s
 	s.settled()
+	close(s.taken)
 	return nil
 }
 
@@ -188,7 +205,7 @@ func (s *session) gone() {
 		delete(s.d.sessions, task)
 	}
 	s.d.mu.Unlock()
-	s.d.clean(task)
+	s.d.dismiss(task)
 }
 
 // finish ends the session's task, once. From here on the session takes none.

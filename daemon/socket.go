@@ -160,14 +160,12 @@ func dialer(h config.Home, name string) func(context.Context) (net.Conn, error) 
 }
 
 // Live is Gatekeeper for a daemon that is live already.
-func Live(ctx context.Context, h config.Home) (net.Conn, func(context.Context) (net.Conn, error), error) {
-	c, err := dial(ctx, h.Run(), gateSocket)
-	return c, dialer(h, gateSocket), err
+func Live(ctx context.Context, h config.Home) (net.Conn, error) {
+	return dial(ctx, h.Run(), gateSocket)
 }
 
 // Gatekeeper connects `ambit run` to the daemon, starting one when none is
-// live, and returns how to reach it again.
-func Gatekeeper(ctx context.Context, h config.Home) (net.Conn, func(context.Context) (net.Conn, error), error) {
-	c, err := connect(ctx, h, gateSocket)
-	return c, dialer(h, gateSocket), err
+// live.
+func Gatekeeper(ctx context.Context, h config.Home) (net.Conn, error) {
+	return connect(ctx, h, gateSocket)
 }

@@ -18,8 +18,8 @@ import (
 	"ambit/identity"
 )
 
-// connecting is a way to the daemon, and how to reach it again.
-type connecting func(context.Context, config.Home) (net.Conn, func(context.Context) (net.Conn, error), error)
+// connecting is a way to the daemon.
+type connecting func(context.Context, config.Home) (net.Conn, error)
 
 // makeKey makes the task's key, which stays here, and the request that names it.
 func (k *keeper) makeKey() (err error) {
@@ -40,7 +40,7 @@ func (k *keeper) apply(ctx context.Context) *daemon.Applicant {
 }
 
 func (k *keeper) applyTo(ctx context.Context, connect connecting) (*daemon.Applicant, error) {
-	conn, dial, err := connect(ctx, k.o.Home)
+	conn, err := connect(ctx, k.o.Home)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (k *keeper) applyTo(ctx context.Context, connect connecting) (*daemon.Appli
 		}
 		return identity.Answer(k.key, k.task.TrustDomain, identity.Challenge(nonce))
 	}
-	return daemon.Apply(conn, dial, sign, func(r wire.Revoke) { k.stop(&Ended{By: r.By, Why: r.Why}) })
+	return daemon.Apply(conn, sign, func(r wire.Revoke) { k.stop(&Ended{By: r.By, Why: r.Why}) })
 }
 
 // applied waits for the task's id, from a daemon that is started when none was

@@ -161,9 +161,9 @@ func intercepted(routes []web.Route) (hosts []string) {
 }
 
 // readable is what the confined gatekeeper may still read: what the resolver
-// of names needs, and the folder of the daemon's sockets.
+// of names needs.
 func (k *keeper) readable() (out []string) {
-	for _, p := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", k.o.Home.Run()} {
+	for _, p := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"} {
 		if real, err := filepath.EvalSymlinks(p); err == nil {
 			out = append(out, real)
 		}

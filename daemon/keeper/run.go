@@ -176,11 +176,15 @@ func (k *keeper) prepare(ctx context.Context) error {
 	return k.box.Build(k.plan.env.list())
 }
 
-// walls makes the task's folder and authority and works out its walls.
+// walls makes the task's folder, its door there and its authority, and works out
+// its walls.
 func (k *keeper) walls(task ambit.TaskID) (err error) {
 	dir := filepath.Join(k.o.Home.Tasks(), string(task))
 	if err := errors.Join(os.Mkdir(dir, 0o700), os.Mkdir(filepath.Join(dir, "scratch"), 0o700)); err != nil {
 		return fmt.Errorf("cannot make the task's folder: %w", err)
+	}
+	if err := k.applicant.Listen(dir); err != nil {
+		return err
 	}
 	if k.ca, err = web.NewAuthority(task, time.Now().Add(k.grants.File().Expires), intercepted(k.plan.routes)...); err != nil {
 		return err
@@ -216,6 +220,9 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		return sandbox.Status{}, err
 	}
 	if err := k.box.Ready(); err != nil {
+		return sandbox.Status{}, err
+	}
+	if err := k.box.Seal(&confined); err != nil {
 		return sandbox.Status{}, err
 	}
 	if k.o.Report != nil {

@@ -7,10 +7,12 @@ import (
 	"ambit"
 )
 
-// The calls a gatekeeper makes.
+// The calls a gatekeeper makes: the first two on a connection of its own, the next
+// three on one that a daemon made to its door.
 const (
 	MethodReserve = "reserve"
 	MethodEnrol   = "enrol"
+	MethodWho     = "who"
 	MethodAttach  = "attach"
 	MethodProve   = "prove"
 	MethodStart   = "start"
@@ -75,6 +77,17 @@ type Enrolled struct {
 	TrustDomain  string            `json:"trust_domain"`
 	Expires      time.Time         `json:"expires"`
 	Placeholders map[string]string `json:"placeholders"` // by service
+	Daemon       []byte            `json:"daemon"`       // the key by which the daemon is known (Ed25519)
+}
+
+// Who asks whoever came to a gatekeeper's door to show that it is its daemon.
+type Who struct {
+	Nonce []byte `json:"nonce"` // 32 bytes
+}
+
+// Introduction is the daemon's signature over the task and the nonce.
+type Introduction struct {
+	Signature []byte `json:"signature"`
 }
 
 // Attach comes back to a task after the daemon was restarted; Prove finishes it.
