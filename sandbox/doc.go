@@ -17,5 +17,6 @@
 //
 // The process that runs init is this same binary: see [ambit/sandbox/stage].
 // The gatekeeper, once it serves, puts itself behind walls with [Confine], after
-// Start: a process that has confined itself can start no other.
+// Start: a process that has confined itself can start no other. [Sandbox.Seal] keeps
+// the agent from handing it a descriptor.
 package sandbox
