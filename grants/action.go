@@ -11,15 +11,16 @@ import (
 
 // ActionHelp tells how an action is written.
 const ActionHelp = `write it as: http GET https://api.example.com/v1/items, files read src/main.go, tcp connect db.internal:5432,` +
-	` or SERVICE OPERATION RESOURCE such as github pulls.create acme/web`
+	` or SERVICE OPERATION RESOURCE such as github pulls.create acme/web or shop select public.orders(id), or DATABASE sql STATEMENT`
 
 // ParseAction reads an action as people write it:
 //
 //	http METHOD URL                  http DELETE https://api.github.com/repos/acme/web
 //	SERVICE OPERATION RESOURCE       github pulls.create acme/web, files read src/main.go
+//	DATABASE sql STATEMENT           shop sql SELECT id FROM public.orders
 //	tcp connect HOST:PORT
 //
-// One request can be several actions, and then happens only when all of them
+// One request or statement can be several actions, and then happens only when all of them
 // may. The task of the actions is empty. A request has no body here: what its
 // body would decide is taken for the worst.
 func (g *Grants) ParseAction(text string) ([]ambit.Action, error) {
@@ -34,7 +35,11 @@ func (g *Grants) ParseAction(text string) ([]ambit.Action, error) {
 		return g.tcpAction(f[2])
 	case len(f) >= 3:
 		rest := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), f[0]))
-		return g.namedAction(f[0], f[1], strings.TrimSpace(strings.TrimPrefix(rest, f[1])))
+		rest = strings.TrimSpace(strings.TrimPrefix(rest, f[1]))
+		if s, ok := g.Service(f[0]); ok && s.IsDatabase() && f[1] == "sql" {
+			return g.statementActions(&s, rest)
+		}
+		return g.namedAction(f[0], f[1], rest)
 	}
 	return nil, fmt.Errorf("cannot read action %s: %s", show(text), ActionHelp)
 }

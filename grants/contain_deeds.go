@@ -28,6 +28,16 @@ func (g *Grants) deeds(service string) (out []deed) {
 		return out
 	}
 	s, _ := g.Service(service)
+	if s.IsDatabase() {
+		// A statement is worse than its name when it has no condition, or calls a
+		// function that may do anything.
+		for _, o := range k.Operations {
+			for e := o.Effect.Worst() + 1; e <= ambit.Irreversible; e++ {
+				out = append(out, deed{o.Name, e, true})
+			}
+		}
+		return out
+	}
 	for _, o := range k.Operations {
 		if strings.HasPrefix(o.Name, "http.") {
 			out = append(out, deed{o.Name, ambit.Irreversible, true})

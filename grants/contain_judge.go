@@ -10,6 +10,15 @@ import (
 // judge compares what both files give in one state, at each time that the
 // matching lines tell apart.
 func (w *walk) judge(s state) {
+	for _, columns := range w.columnSets(s) {
+		s.columns = columns
+		if w.judgeOne(s); w.c.bad != nil {
+			return
+		}
+	}
+}
+
+func (w *walk) judgeOne(s state) {
 	child, parent := w.matching(s, true), w.matching(s, false)
 	if len(child) == 0 {
 		return
@@ -56,6 +65,7 @@ func (w *walk) matching(s state, child bool) (out []*rule) {
 					excepted = make(map[*rule]bool)
 				}
 				excepted[e.r] = true
+			case !within(s.columns, true, e.columns):
 			case names.names(uint64(1)<<e.segs - 1):
 				found = append(found, e.r)
 			}
@@ -123,6 +133,9 @@ func (w *walk) action(s state, child bool) *ambit.Action {
 	a := &ambit.Action{
 		Agent: w.c.child.file.Agent.Value, Service: w.x.child, Operation: w.deed.op, Effect: w.deed.effect,
 		Resource: ambit.Resource{Kind: w.x.kind, Segments: slices.Clone(s.segs)},
+	}
+	if w.x.kind == kindTable {
+		a.Args = map[string]string{ArgColumns: s.columns}
 	}
 	if !child {
 		a.Service = w.x.parent

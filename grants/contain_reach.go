@@ -33,6 +33,12 @@ func (c *container) cells() []cell {
 	}
 	for i := range c.child.services {
 		s := &c.child.services[i]
+		if s.IsDatabase() {
+			for _, x := range c.databases(s) {
+				add(x)
+			}
+			continue
+		}
 		if k, ok := c.child.kinds.find(s.Kind.Value); ok && k.Resource != "http" && k.Resource != "tcp" {
 			add(c.plain(s, k))
 		}

@@ -86,6 +86,8 @@ type ending struct {
 	r      *rule
 	except bool
 	segs   int
+
+	columns []string // of the pattern; nil for all
 }
 
 // index makes the index of the rules that are about the deed.
@@ -96,10 +98,10 @@ func (w *walk) index(rules []*rule, child bool) *mark {
 			continue
 		}
 		for _, p := range r.patterns {
-			w.insert(root, p, ending{r, false, len(p.segs)})
+			w.insert(root, p, ending{r, false, len(p.segs), p.columns})
 		}
 		for _, p := range r.except {
-			w.insert(root, p, ending{r, true, len(p.segs)})
+			w.insert(root, p, ending{r, true, len(p.segs), p.columns})
 		}
 	}
 	return root
@@ -145,6 +147,8 @@ type state struct {
 	tails  []*mark // passed before, with a "**"
 	segs   []string
 	parent string // the authority as the parent writes it
+
+	columns string // what the action says of its columns, when judged
 }
 
 // explore visits every state that some pattern of the child is alive in.

@@ -102,7 +102,11 @@ func (e Explanation) String() string {
 		fmt.Fprintf(&b, "  %-10s %s\n", head, text)
 	}
 	a := &e.Action
-	fmt.Fprintf(&b, "%s  %s %s\n", e.Decision.Verdict, a.Operation, show(a.Resource.String()))
+	resource := a.Resource.String()
+	if a.Resource.Kind == kindTable {
+		resource = tableText(a.Resource.Segments, columnsOf(a))
+	}
+	fmt.Fprintf(&b, "%s  %s %s\n", e.Decision.Verdict, a.Operation, show(resource))
 	row("service", "%s", orElse(a.Service, "none: nothing in the file reaches it"))
 	row("effect", "%s: it %s", a.Effect.Worst(), effectVerb(a.Effect))
 	row("decided by", "%s: %s", e.Decision.By, clipped(e.Decision.Why, 300))

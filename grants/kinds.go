@@ -17,6 +17,9 @@ type Kinds struct {
 	// Bodies lists what a request could be by its body, when the body decides;
 	// nil when it does not. nil knows of none.
 	Bodies func(Request) []BodyCase
+	// Statements says what the statements of a text of SQL would do on a database:
+	// at least one call for each. nil reads no SQL.
+	Statements func(database, sql string) ([]TableCall, error)
 	// CheckPath says what is wrong with a path of `reads` or `graphql` that
 	// whoever classifies could not compare a request with. nil accepts all.
 	CheckPath func(path string) error
@@ -77,6 +80,12 @@ type Call struct {
 	Operation string
 	Effect    ambit.Effect
 	Resource  ambit.Resource
+}
+
+// TableCall is one operation on a table, or on the database itself.
+type TableCall struct {
+	Call
+	Columns string // as [ArgColumns] holds them; of a table only
 }
 
 // BodyCase is one sort of body that a request may have, and what it then does.

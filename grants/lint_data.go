@@ -60,7 +60,7 @@ func openHost(host string) string {
 func escalation(op string) bool {
 	for word := range strings.SplitSeq(op, ".") {
 		switch word {
-		case "collaborators", "keys", "hooks", "secrets", "secret", "runners", "rulesets", "protect", "unprotect", "environments", "organization", "token", "transfer":
+		case "collaborators", "grant", "keys", "hooks", "secrets", "secret", "runners", "rulesets", "protect", "unprotect", "environments", "organization", "token", "transfer":
 			return true
 		}
 	}

@@ -95,6 +95,12 @@ func (l *linter) whole() {
 			l.add("unused-service", nil, s.Name.Pos, "remove it, or write a line for it", fmt.Sprintf("no line names the service %s", s.Name.Value))
 		}
 	}
+	for _, s := range l.g.services {
+		if s.IsDatabase() && s.TLS.Value == "off" && !s.Loopback() {
+			l.add("plain-database", nil, s.TLS.Pos, "take tls: off out, and name a ca: when the database has a certificate of your own",
+				fmt.Sprintf("whoever is on the way to %s reads and changes what flows, the role's password among it", s.Dialled()))
+		}
+	}
 	l.machine()
 }
 

@@ -22,7 +22,8 @@ func (l *linter) reach() {
 	why := fmt.Sprintf("%s (%s) may hold orders of a stranger, and %s (%s) is private", untrusted.what, untrusted.by, private.what, private.by)
 	for _, r := range l.g.rules {
 		switch {
-		case r.service == "files":
+		case r.service == "files", l.g.kindOf(r.service).Resource == kindTable:
+			// Who reads a table are those who own the database, not strangers.
 		case l.gives(r, ambit.Write, ambit.Irreversible):
 			l.add("way-out", r.line, r.line.Pos, "put the line under ask, or take away one of the three",
 				fmt.Sprintf("%s can send data out without a question: %s", r.service, why))
@@ -37,7 +38,7 @@ func (l *linter) reach() {
 // any web page, and any service but the agent's own model.
 func (l *linter) untrusted() (source, bool) {
 	for _, r := range l.g.rules {
-		if r.service != "files" && !modelKind(l.g.kindOf(r.service).Name) && l.gives(r, ambit.Read) {
+		if r.service != "files" && !r.line.Implied && !modelKind(l.g.kindOf(r.service).Name) && l.gives(r, ambit.Read) {
 			return source{"what is read from " + join(r.hosts(l.g)), r.by}, true
 		}
 	}
@@ -55,7 +56,7 @@ func (l *linter) private() (source, bool) {
 			continue
 		}
 		s, _ := l.g.Service(r.service)
-		if s.Credential != nil && !modelKind(s.Kind.Value) && l.gives(r, ambit.Read) {
+		if !r.line.Implied && s.Credential != nil && !modelKind(s.Kind.Value) && l.gives(r, ambit.Read) {
 			return source{"what " + s.Name.Value + " gives for its credential", r.by}, true
 		}
 	}

@@ -28,6 +28,7 @@ func LintRules() []LintRule {
 		{"whole-host", w, "writing everywhere on a host"},
 		{"tenant-wide", w, "all that an owner has, by wildcard"},
 		{"unbounded", w, "writing or deleting without at-most"},
+		{"plain-database", w, "a database that is reached over the network without TLS"},
 		{"unseen-tcp", w, "a plain connection: what flows over it is not seen, and whether it is encrypted is not known"},
 		{"long-life", w, "a task that lives longer than 8 hours"},
 		{"never-matches", w, "a line or a pattern that changes nothing"},

@@ -56,7 +56,7 @@ func changesNothing(t Text) string { return show(t.Value) + " changes nothing: "
 
 // contains says whether every resource of p is one of q.
 func contains(q, p pattern) bool {
-	if len(q.segs) > len(p.segs) {
+	if len(q.segs) > len(p.segs) || q.columns != nil && (p.columns == nil || !within(strings.Join(p.columns, ","), true, q.columns)) {
 		return false
 	}
 	for i, s := range q.segs {

@@ -114,6 +114,9 @@ func (r *rule) deed(g *Grants) string {
 	} else if len(r.line.Operations) > 0 {
 		return r.named(k) + " on"
 	}
+	if k := g.kindOf(r.service); k.Resource == kindTable && r.line.Section == SectionWrite {
+		return "add and change rows of"
+	}
 	switch r.line.Section {
 	case SectionRead:
 		return "read"
@@ -241,6 +244,9 @@ func (p *page) service(s *Service) string {
 	for _, h := range s.Hosts {
 		hosts = append(hosts, s.Authority(h.Value))
 	}
+	if s.IsDatabase() {
+		return p.database(s, hosts)
+	}
 	out := s.Name.Value + ": " + join(hosts)
 	if scheme := s.Scheme.Value; scheme != "" {
 		out += " over " + scheme
@@ -262,22 +268,54 @@ func (p *page) service(s *Service) string {
 	return out
 }
 
-func credentialWords(s *Service, c *Credential) string {
-	from := "the output of " + show(strings.Join(c.Command, " "))
-	switch {
-	case c.Env != "":
-		from = "the variable " + c.Env + " of whoever starts it"
-	case c.File != "":
-		from = "the file " + c.File
+// database tells what there is of a database beside its lines.
+func (p *page) database(s *Service, hosts []string) string {
+	out := s.Name.Value + ": the PostgreSQL database " + s.Database.Value + " under " + join(hosts)
+	if s.Address.Value != "" {
+		out += ", really dialled at " + s.Address.Value
 	}
+	switch {
+	case s.TLS.Value == "off" && s.Loopback():
+		out += ", on this machine without TLS"
+	case s.TLS.Value == "off":
+		out += ", NOT encrypted on the way there"
+	case s.CA.Value != "":
+		out += ", over TLS, trusting " + s.CA.Value
+	default:
+		out += ", over TLS"
+	}
+	if slices.ContainsFunc(p.g.rules, func(r *rule) bool { return r.service == s.Name.Value }) {
+		out += "; it may also read the database's catalog, which names the tables, and steer its own session"
+	}
+	if c := s.Credential; c != nil {
+		out += "; it works as a role that is made for the task, has the rights above and nothing else, and is gone at its end: " +
+			credentialSource(c) + " is used outside to make it, and the agent sees neither"
+	}
+	if len(s.Env) > 0 {
+		out += "; " + join(texts(s.Env)) + " inside holds a URL that leads there, without a secret"
+	}
+	return out
+}
+
+func credentialWords(s *Service, c *Credential) string {
 	if c.JWT != "" {
 		return "its credential is the task's own identity, as a token for " + show(c.JWT) + " that lives for minutes and is added outside: the agent never has it"
 	}
-	out := "its credential comes from " + from + " and is added outside: the agent never has it"
+	out := "its credential comes from " + credentialSource(c) + " and is added outside: the agent never has it"
 	if len(s.Env) > 0 {
 		out += ", and sees a placeholder in " + join(texts(s.Env))
 	}
 	return out
+}
+
+func credentialSource(c *Credential) string {
+	switch {
+	case c.Env != "":
+		return "the variable " + c.Env + " of whoever starts it"
+	case c.File != "":
+		return "the file " + c.File
+	}
+	return "the output of " + show(strings.Join(c.Command, " "))
 }
 
 func (p *page) profiles() {

@@ -56,7 +56,7 @@ func (g *Grants) nearest(a *ambit.Action, f Facts) (out []Near) {
 	type scored struct{ rule, score int }
 	var best []scored
 	for i, r := range g.rules {
-		if r.service != a.Service {
+		if r.service != a.Service || r.line.Implied && r.service != "files" {
 			continue
 		}
 		if what, score := g.lacks(i, a, &f); what != nothing {
@@ -176,6 +176,9 @@ func (r *rule) shortPatterns() string {
 
 func shortResource(a *ambit.Action) string {
 	segs := a.Resource.Segments
+	if a.Resource.Kind == kindTable {
+		return show(tableText(segs, nil))
+	}
 	if a.Resource.Kind == "http" && len(segs) > 0 && a.Service != "web" && a.Service != "" {
 		return show("/" + strings.Join(segs[1:], "/"))
 	}

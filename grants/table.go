@@ -2,6 +2,8 @@ package grants
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -35,7 +37,7 @@ func databaseKind() Kind {
 		Name: "postgres", Resource: kindTable, Segments: 2, Example: "public.orders", Prefix: "sql.", Port: 5432, Operations: []Operation{
 			{"sql.select", ambit.Read, "Read rows"},
 			{"sql.insert", ambit.Write, "Add rows"},
-			{"sql.update", ambit.Write, "Change the rows that a condition names"},
+			{"sql.update", ambit.Write, "Change rows"},
 			{"sql.delete", ambit.Irreversible, "Delete rows"},
 			{"sql.truncate", ambit.Irreversible, "Delete all rows"},
 		},
@@ -311,4 +313,27 @@ func (r *rule) right(p pattern, ops []string) (TableRight, bool) {
 	}
 	slices.Sort(t.Except)
 	return t, true
+}
+
+// statementActions are what a text of SQL would do, as whoever reads it says.
+func (g *Grants) statementActions(s *Service, text string) (out []ambit.Action, err error) {
+	if g.kinds.Statements == nil {
+		return nil, errors.New("cannot read action: nothing here reads SQL; name the operation: " + s.Name.Value + " select public.orders(id)")
+	}
+	calls, err := g.kinds.Statements(s.Database.Value, text)
+	if err == nil && len(calls) == 0 {
+		err = errors.New("it is no statement")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read action: %w", err)
+	}
+	for _, c := range calls {
+		a := ambit.Action{Agent: g.file.Agent.Value, Service: s.Name.Value, Operation: c.Operation, Effect: c.Effect, Resource: c.Resource}
+		a.Args = map[string]string{"statement": text}
+		if c.Resource.Kind == kindTable {
+			a.Args[ArgColumns] = c.Columns
+		}
+		out = append(out, a)
+	}
+	return out, nil
 }
