@@ -63,7 +63,12 @@ func newVisit(d *Daemon, c net.Conn, door ambit.TaskID) *session {
 
 func (s *session) serve(c net.Conn) {
 	s.d.touch()
-	s.conn = wire.NewConn(c, s.handle)
+	known := make(chan struct{}) // the first call can come before the connection is noted
+	s.conn = wire.NewConn(c, func(method string, body json.RawMessage) wire.Step {
+		<-known
+		return s.handle(method, body)
+	})
+	close(known)
 	go func() {
 		<-s.conn.Done()
 		s.settled()
