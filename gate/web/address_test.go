@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"ambit"
+	"ambit/gate"
 	"ambit/pipeline"
 )
 
 func TestPublicAddress(t *testing.T) {
 	for _, s := range []string{"1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00:1450::1", "64:ff9b::5db8:d822", "2002:5db8:d822::1", "::ffff:1.1.1.1"} {
-		if !publicAddress(netip.MustParseAddr(s)) {
+		if !gate.PublicAddress(netip.MustParseAddr(s)) {
 			t.Errorf("%s is public", s)
 		}
 	}
@@ -26,7 +27,7 @@ func TestPublicAddress(t *testing.T) {
 		"ff02::1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "2002:a00:1::1",
 		"2001:0:53aa:64c:0:fff:80ff:ff01", "2001:db8::1", "100::1", "2a00::5efe:a00:1", "2a00::200:5efe:7f00:1", "4000::1",
 	} {
-		if publicAddress(netip.MustParseAddr(s)) {
+		if gate.PublicAddress(netip.MustParseAddr(s)) {
 			t.Errorf("%s is not public", s)
 		}
 	}

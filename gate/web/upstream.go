@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ambit"
+	"ambit/gate"
 )
 
 // route is a Route with what was made for it.
@@ -143,21 +144,11 @@ func (g *Gate) addresses(ctx context.Context, host string, granted bool) ([]neti
 		return nil, errors.New("the name has no address")
 	}
 	for _, a := range addrs {
-		if !dialable(a, granted) {
+		if !gate.Dialable(a, granted) {
 			return nil, &addressError{host, a}
 		}
 	}
 	return addrs, nil
-}
-
-// dialable says whether an address may be dialled: a public one, or with a
-// granted address: any that names one machine.
-func dialable(a netip.Addr, granted bool) bool {
-	if granted {
-		a = a.Unmap()
-		return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	}
-	return publicAddress(a)
 }
 
 func (g *Gate) dialFirst(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, error) {

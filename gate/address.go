@@ -1,4 +1,4 @@
-package web
+package gate
 
 import (
 	"net/netip"
@@ -35,9 +35,9 @@ var (
 	sixToFour      = netip.MustParsePrefix("2002::/16")
 )
 
-// publicAddress says whether a is an address of the public internet, also when
+// PublicAddress says whether a is an address of the public internet, also when
 // an IPv4 address hides in an IPv6 one.
-func publicAddress(a netip.Addr) bool {
+func PublicAddress(a netip.Addr) bool {
 	if !a.IsValid() || a.Zone() != "" {
 		return false
 	}
@@ -48,13 +48,13 @@ func publicAddress(a netip.Addr) bool {
 	b := a.As16()
 	switch {
 	case nat64.Contains(a): // RFC 6052: the last four bytes
-		return publicAddress(netip.AddrFrom4([4]byte(b[12:16])))
+		return PublicAddress(netip.AddrFrom4([4]byte(b[12:16])))
 	case !globalUnicast6.Contains(a) || forbidden(a):
 		return false
 	case sixToFour.Contains(a): // RFC 3056: the four bytes after 2002
-		return publicAddress(netip.AddrFrom4([4]byte(b[2:6])))
+		return PublicAddress(netip.AddrFrom4([4]byte(b[2:6])))
 	case isatap(b): // RFC 5214: the last four bytes
-		return publicAddress(netip.AddrFrom4([4]byte(b[12:16])))
+		return PublicAddress(netip.AddrFrom4([4]byte(b[12:16])))
 	}
 	return true
 }
@@ -70,4 +70,14 @@ func forbidden(a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// Dialable says whether an address may be dialled: a public one, or where the
+// grants name the address themselves, any that names one machine.
+func Dialable(a netip.Addr, granted bool) bool {
+	if granted {
+		a = a.Unmap()
+		return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	}
+	return PublicAddress(a)
 }
