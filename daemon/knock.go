@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -91,7 +92,7 @@ func (d *Daemon) dismiss(id ambit.TaskID) {
 // kill ends the gatekeeper at once.
 func (s *session) kill() {
 	// The open connection keeps the process's number from meaning another.
-	if s.pid > 1 {
+	if s.pid > 1 && s.pid != os.Getpid() { // a daemon does not end itself
 		syscall.Kill(s.pid, syscall.SIGKILL)
 	}
 }

@@ -84,8 +84,15 @@ func (d *Daemon) clean(id ambit.TaskID) {
 	}
 }
 
-// cutAfter is how long a gatekeeper has to end by itself.
-const cutAfter = 120 * time.Millisecond
+const (
+	// cutAfter is how long a gatekeeper has to end by itself when its task was revoked.
+	cutAfter = 120 * time.Millisecond
+
+	// expireAfter is how long it has when its task's time is over. Nothing passes it
+	// any more, and its own clock ends its sandbox: one that a busy machine makes late
+	// must live to say why.
+	expireAfter = 5 * time.Second
+)
 
 // changed is told of every task that begins or ends.
 func (d *Daemon) changed(t identity.Task) {
@@ -102,16 +109,20 @@ func (d *Daemon) changed(t identity.Task) {
 	if s == nil {
 		return
 	}
-	go s.cut(wire.Revoke{By: orElse(t.EndedBy, "the clock"), Why: orElse(t.EndWhy, "the task is "+string(t.State))})
+	grace := cutAfter
+	if t.State == row.TaskExpired {
+		grace = expireAfter
+	}
+	go s.cut(grace, wire.Revoke{By: orElse(t.EndedBy, "the clock"), Why: orElse(t.EndWhy, "the task is "+string(t.State))})
 }
 
 // cut tells the gatekeeper to end, and kills it when it does not: its sandbox
 // dies with it.
-func (s *session) cut(r wire.Revoke) {
+func (s *session) cut(grace time.Duration, r wire.Revoke) {
 	s.conn.Send(wire.MethodRevoke, r)
 	select {
 	case <-s.conn.Done():
-	case <-time.After(cutAfter):
+	case <-time.After(grace):
 		s.kill()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,6 +58,28 @@ func TestExpiry(t *testing.T) {
 		}
 		verified(t, h)
 	})
+}
+
+// TestLateGatekeeperSaysWhy holds a gatekeeper up until its task's time is over for
+// the daemon: it is not killed before it can tell the person.
+func TestLateGatekeeperSaysWhy(t *testing.T) {
+	slow(t)
+	h := ambittest.NewHome(t, ambittest.Users()[len(ambittest.Users())-1])
+	h.Grants(t, strings.Replace(head, "10m", "5s", 1)+files)
+	run := start(t, h.Ambit("run", "--", "sh", "-c", stubborn))
+	run.says(t, "ready")
+	pids := family(h, run.Process.Pid)
+	syscall.Kill(pids[0], syscall.SIGSTOP)
+	if !ambittest.Eventually(ambittest.Patience, func() bool { return strings.Contains(h.Do(t, "tasks").Stdout, "no live task") }) {
+		t.Errorf("the task is still live: %s", h.Do(t, "tasks", "--json"))
+	}
+	time.Sleep(500 * time.Millisecond) // more than one whose task is revoked has
+	syscall.Kill(pids[0], syscall.SIGCONT)
+	r := run.wait(t)
+	want(t, r, 124)
+	has(t, "what is said", r.Stderr, "expired")
+	dead(t, pids)
+	verified(t, h)
 }
 
 // TestPlainTCP reaches a granted port of a granted name, and nothing else.
