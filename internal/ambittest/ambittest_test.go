@@ -3,10 +3,13 @@ package ambittest
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +167,35 @@ func TestHomeSeesItsProcesses(t *testing.T) {
 		if want := fmt.Sprintf("%d\n%s\n", uid, h.State); out.String() != want {
 			t.Errorf("uid %d: said %q, want %q", uid, out.String(), want)
 		}
+	}
+}
+
+// TestPostgres starts a server with TLS and sees that it wants the password,
+// keeps what it is told, and leaves nothing behind.
+func TestPostgres(t *testing.T) {
+	var pid string
+	var dir string
+	t.Run("server", func(t *testing.T) {
+		p := NewPostgres(t, PostgresConfig{CA: NewCA(t), Names: []string{"db.example"}, Settings: map[string]string{"application_name": "it's"}})
+		dir = p.Dir
+		got := p.Query(t, "postgres", "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2); SELECT sum(a), current_setting('application_name'), current_setting('ssl') FROM t")
+		if got != "3|it's|on" && got != "3|psql|on" { // psql names itself
+			t.Errorf("got %q", got)
+		}
+		c := exec.Command("psql", "-XAtqc", "SELECT 1", p.URL(Superuser, "wrong", "postgres"))
+		if b, err := c.CombinedOutput(); err == nil || !strings.Contains(string(b), "password authentication failed") {
+			t.Errorf("with a wrong password: %v %s", err, b)
+		}
+		b, err := os.ReadFile(filepath.Join(p.Dir, "postmaster.pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, _, _ = strings.Cut(string(b), "\n")
+	})
+	if n, err := strconv.Atoi(pid); err == nil && Alive(n) {
+		t.Errorf("the server %d outlived the test", n)
+	}
+	if _, err := os.Stat(dir); dir != "" && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there", dir)
 	}
 }
