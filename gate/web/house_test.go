@@ -265,6 +265,8 @@ func newHouse(t testing.TB, handler http.Handler, opts ...option) *house {
 			return h.resolve(ctx, host)
 		},
 		Alert: h.alerts.add, Authority: h.auth,
+		// 64 clients at once on a busy machine, with the race detector, take long.
+		Limits: Limits{Handshake: patience, HeadTime: patience, DialTime: patience},
 		Routes: []Route{{Host: testHost, Port: h.port(), Scheme: HTTPS, Service: "api", Kind: "http", Dial: h.up.addr, Roots: h.up.roots}},
 	}
 	for _, o := range opts {
