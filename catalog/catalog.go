@@ -42,6 +42,10 @@ type Request struct {
 	Body      []byte
 	BodyWhole bool
 
+	// Proven says whether a push from old to new was shown to keep old, by what
+	// its own pack does not hold. nil shows nothing.
+	Proven func(old, new string) bool
+
 	// Service is what the grants file says of this service.
 	Service Service
 }
@@ -87,6 +91,7 @@ func Classify(r Request) ([]Call, error) {
 	if err != nil {
 		return nil, err
 	}
+	calls = r.pushes(calls)
 	if len(calls) == 0 {
 		return nil, errors.New("cannot classify request: it names no operation")
 	}
@@ -100,13 +105,14 @@ func Classify(r Request) ([]Call, error) {
 }
 
 // BodyLimit says how many bytes of the body Classify wants to see: 0 for most
-// requests. A caller that gives fewer gets a stricter answer.
+// requests. A caller that gives fewer gets a stricter answer. Of a push it may want
+// more when Body holds what it wanted before; it never wants fewer.
 func BodyLimit(r Request) int {
 	switch {
 	case r.speaksGraphQL(), r.isLFS():
 		return maxBody
 	case r.isReceivePack():
-		return maxCommands
+		return r.pushLimit()
 	case r.isForm():
 		return maxForm
 	}
@@ -115,9 +121,8 @@ func BodyLimit(r Request) int {
 
 // Bounds of what is read of a body, in bytes.
 const (
-	maxBody     = 256 << 10
-	maxCommands = 64 << 10
-	maxForm     = 256 << 10
+	maxBody = 256 << 10
+	maxForm = 256 << 10
 )
 
 // Hosts lists the hosts that a kind stands for when the grants file names

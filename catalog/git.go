@@ -1,9 +1,7 @@
 package catalog
 
 import (
-	"bytes"
 	"encoding/hex"
-	"strconv"
 	"strings"
 
 	"ambit"
@@ -65,7 +63,7 @@ func (r *Request) gitRefs() (Call, bool) {
 	case "", "service=git-upload-pack", "service=git-receive-pack":
 		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
 	}
-	return Call{Operation: "git.push", Effect: ambit.Write}, true
+	return Call{Operation: opPushOther, Effect: ambit.Irreversible}, true
 }
 
 func (r *Request) gitService(service string) (Call, bool) {
@@ -73,80 +71,9 @@ func (r *Request) gitService(service string) (Call, bool) {
 		return Call{}, false
 	}
 	if service == "git-receive-pack" {
-		return r.receivePack(), true
+		return Call{Operation: opPushOther, Effect: ambit.Irreversible}, true // see pushes
 	}
 	return Call{Operation: "git.fetch", Effect: ambit.Read}, true
-}
-
-// isReceivePack says whether the body begins with a push's commands.
-func (r *Request) isReceivePack() bool {
-	_, ok := cutTail(r.Segments, "git-receive-pack")
-	return ok && r.Method == "POST"
-}
-
-// receivePack reads the commands of a push: one that deletes refs cannot be
-// undone from this side, and neither can one that cannot be read.
-func (r *Request) receivePack() Call {
-	deletes, ok := pushCommands(r.Body)
-	switch {
-	case len(r.header("Content-Encoding")) > 0, !ok:
-		return Call{Operation: "git.delete", Effect: ambit.Irreversible}
-	case deletes:
-		return Call{Operation: "git.delete", Effect: ambit.Irreversible}
-	}
-	return Call{Operation: "git.push", Effect: ambit.Write}
-}
-
-// pushCommands reads the pkt-lines "old new ref" up to the flush
-// (gitprotocol-pack, "Reference Update Request and Packfile Transfer").
-func pushCommands(b []byte) (deletes, ok bool) {
-	for len(b) >= 4 {
-		n, err := strconv.ParseUint(string(b[:4]), 16, 16)
-		if err != nil || strings.ContainsAny(string(b[:4]), "+-_") {
-			return false, false
-		}
-		if n == 0 {
-			return deletes, true
-		}
-		if n <= 4 || int(n) > len(b) {
-			return false, false
-		}
-		del, ok := pushCommand(b[4:n])
-		if !ok {
-			return false, false
-		}
-		deletes = deletes || del
-		b = b[n:]
-	}
-	return false, false
-}
-
-// PushCommands returns what a push asks for, "old new ref" each, and how many
-// bytes of the body follow. ok is false for what is no push.
-func PushCommands(b []byte) (commands []string, rest int, ok bool) {
-	if _, ok := pushCommands(b); !ok {
-		return nil, 0, false
-	}
-	for string(b[:4]) != "0000" {
-		n, _ := strconv.ParseUint(string(b[:4]), 16, 16) // read once already
-		line, _, _ := bytes.Cut(b[4:n], []byte{0})
-		commands = append(commands, string(bytes.TrimSuffix(line, []byte{'\n'})))
-		b = b[n:]
-	}
-	return commands, len(b) - 4, true
-}
-
-func pushCommand(line []byte) (deletes, ok bool) {
-	line, _, _ = bytes.Cut(line, []byte{0})
-	line = bytes.TrimSuffix(line, []byte{'\n'})
-	if oid, ok := bytes.CutPrefix(line, []byte("shallow ")); ok {
-		return false, isObjectID(oid)
-	}
-	f := bytes.SplitN(line, []byte{' '}, 3)
-	if len(f) != 3 || len(f[2]) == 0 || !isObjectID(f[0]) || !isObjectID(f[1]) {
-		return false, false
-	}
-	return len(bytes.Trim(f[1], "0")) == 0, true
 }
 
 func isObjectID(b []byte) bool {
@@ -188,7 +115,7 @@ func (r *Request) lfs(tail []string) (Call, bool) {
 	case "locks/verify":
 		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
 	case "locks":
-		return Call{Operation: "git.push", Effect: ambit.Write}, true
+		return Call{Operation: "git.lfs.write", Effect: ambit.Write}, true
 	}
 	return Call{}, false
 }
@@ -202,11 +129,11 @@ func (r *Request) lfsBatch() Call {
 			case "download":
 				return Call{Operation: "git.fetch", Effect: ambit.Read}
 			case "upload":
-				return Call{Operation: "git.push", Effect: ambit.Write}
+				return Call{Operation: "git.lfs.write", Effect: ambit.Write}
 			}
 		}
 	}
-	return Call{Operation: "git.delete", Effect: ambit.Irreversible}
+	return Call{Operation: "git.lfs.other", Effect: ambit.Irreversible}
 }
 
 // dumbGit is the plain files of a repository (gitprotocol-http, "Dumb Clients").
@@ -231,4 +158,19 @@ func (r *Request) dumbGit() (c Call, repo []string, ok bool) {
 		return Call{}, nil, false
 	}
 	return c, r.Segments[:n], true
+}
+
+// gitFile says whether a request names a file inside a repository: servers that
+// let such be written (gitprotocol-http, "Dumb Clients") take a push without any
+// command to read.
+func (r *Request) gitFile() bool {
+	for i, s := range r.Segments {
+		switch s {
+		case "refs", "objects", "hooks", "info":
+			return true
+		case "HEAD", "packed-refs", "config", "description":
+			return i == len(r.Segments)-1
+		}
+	}
+	return false
 }

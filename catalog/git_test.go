@@ -20,38 +20,92 @@ import (
 
 func pkt(s string) string { return fmt.Sprintf("%04x%s", len(s)+4, s) }
 
+// pushed classifies a push with a body.
+func pushed(t *testing.T, body string, fields ...string) []Call {
+	t.Helper()
+	r := req(t, "github", "POST", "https://github.com/acme/web.git/git-receive-pack", append([]string{"Content-Type", "application/x-git-receive-pack-request"}, fields...)...)
+	r.Body, r.BodyWhole = []byte(body), false
+	calls, err := Classify(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if BodyLimit(r) == 0 {
+		t.Error("the commands are not asked for")
+	}
+	return calls
+}
+
 func TestPushCommands(t *testing.T) {
 	zero, one, two := strings.Repeat("0", 40), strings.Repeat("1", 40), strings.Repeat("2", 40)
 	caps := "\x00report-status side-band-64k"
+	cmd := func(old, new, ref string) string { return pkt(old + " " + new + " " + ref + caps) }
+	const unread = "git.push.other irreversible repo:acme/web"
 	for name, c := range map[string]struct {
 		body string
 		want string
 	}{
-		"probe":          {"0000", "git.push write"},
-		"update":         {pkt(one+" "+two+" refs/heads/a"+caps) + "0000PACK", "git.push write"},
-		"create, LF":     {pkt(zero+" "+two+" refs/heads/a"+caps+"\n") + "0000", "git.push write"},
-		"shallow":        {pkt("shallow "+one) + pkt(zero+" "+two+" refs/heads/a"+caps) + "0000", "git.push write"},
-		"SHA-256":        {pkt(strings.Repeat("0", 64)+" "+strings.Repeat("a", 64)+" refs/heads/a"+caps) + "0000", "git.push write"},
-		"delete":         {pkt(one+" "+zero+" refs/heads/a"+caps) + "0000", "git.delete irreversible"},
-		"delete, second": {pkt(one+" "+two+" refs/heads/a"+caps) + pkt(one+" "+zero+" refs/heads/b") + "0000", "git.delete irreversible"},
-		"signed":         {pkt("push-cert"+caps) + "0000", "git.delete irreversible"},
-		"no flush":       {pkt(one + " " + two + " refs/heads/a"), "git.delete irreversible"},
-		"empty":          {"", "git.delete irreversible"},
-		"bad length":     {"zzzz" + one, "git.delete irreversible"},
-		"signed length":  {"+040" + one, "git.delete irreversible"},
-		"over the end":   {"ffff" + one, "git.delete irreversible"},
-		"delimiter":      {"0001" + "0000", "git.delete irreversible"},
-		"no ref":         {pkt(one+" "+two) + "0000", "git.delete irreversible"},
+		"create":          {cmd(zero, two, "refs/heads/a") + "0000PACK", "git.push.create write repo:acme/web/refs/heads/a"},
+		"capitals":        {cmd(zero, two, "refs/heads/JIRA-1/x") + "0000PACK", "git.push.create write repo:acme/web/refs/heads/JIRA-1/x"},
+		"a tag":           {cmd(zero, two, "refs/tags/v1") + "0000PACK", "git.push.create write repo:acme/web/refs/tags/v1"},
+		"a note":          {cmd(zero, two, "refs/notes/x") + "0000PACK", "git.push.create write repo:acme/web/refs/notes/x"},
+		"nothing shown":   {cmd(one, two, "refs/heads/a") + "0000PACK", "git.push.force irreversible repo:acme/web/refs/heads/a"},
+		"a moved tag":     {cmd(one, two, "refs/tags/v1") + "0000PACK", "git.push.force irreversible repo:acme/web/refs/tags/v1"},
+		"delete":          {cmd(one, zero, "refs/heads/a") + "0000", "git.push.delete irreversible repo:acme/web/refs/heads/a"},
+		"delete nothing":  {cmd(zero, zero, "refs/heads/a") + "0000", "git.push.delete irreversible repo:acme/web/refs/heads/a"},
+		"Gerrit's review": {cmd(zero, two, "refs/for/main%submit") + "0000PACK", "git.push.other irreversible repo:acme/web/refs/for/main%submit"},
+		"replaced":        {cmd(zero, two, "refs/replace/"+one) + "0000PACK", "git.push.other irreversible repo:acme/web/refs/replace/" + one},
+		"two": {cmd(zero, two, "refs/heads/a") + pkt(one+" "+zero+" refs/heads/b") + "0000PACK",
+			"git.push.create write repo:acme/web/refs/heads/a\ngit.push.delete irreversible repo:acme/web/refs/heads/b"},
+		"options": {pkt(zero+" "+two+" refs/heads/a\x00push-options") + "0000" + pkt("merge_request.create") + "0000PACK",
+			"git.push.create write repo:acme/web/refs/heads/a\ngit.push.options irreversible repo:acme/web"},
+		"SHA-256":        {pkt(strings.Repeat("0", 64)+" "+strings.Repeat("a", 64)+" refs/heads/a\x00object-format=sha256") + "0000", "git.push.create write repo:acme/web/refs/heads/a"},
+		"signed":         {pkt("push-cert"+caps) + "0000", unread},
+		"no flush":       {cmd(one, two, "refs/heads/a"), unread},
+		"empty":          {"", unread},
+		"bad length":     {"zzzz" + one, unread},
+		"no ref":         {pkt(one+" "+two) + "0000", unread},
+		"probe, not all": {"0000", unread},
 	} {
-		r := req(t, "github", "POST", "https://github.com/acme/web.git/git-receive-pack", "Content-Type", "application/x-git-receive-pack-request")
-		r.Body, r.BodyWhole = []byte(c.body), false
-		calls, err := Classify(r)
-		if err != nil || operations(calls) != c.want || calls[0].Resource.String() != "acme/web" {
-			t.Errorf("%s: %v, %s, want %s", name, err, show(calls), c.want)
+		if got := show(pushed(t, c.body)); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
-		if BodyLimit(r) == 0 {
-			t.Errorf("%s: the commands are not asked for", name)
+	}
+	create := cmd(zero, two, "refs/heads/a") + "0000PACK"
+	for _, fields := range [][]string{{"Content-Encoding", "gzip"}, {"Content-Encoding", "identity"}, {"Git-Protocol", "version=2"}, {"Git-Protocol", "version=1:x"}} {
+		if got := show(pushed(t, create, fields...)); got != unread {
+			t.Errorf("%v: %s", fields, got)
 		}
+	}
+	if got := show(pushed(t, create, "Git-Protocol", "version=1")); got == unread {
+		t.Error("an older version is not read")
+	}
+}
+
+// TestPushProbe: what git asks before a large push changes nothing.
+func TestPushProbe(t *testing.T) {
+	r := req(t, "http", "POST", "https://git.test/acme/web.git/git-receive-pack", "Content-Type", "application/x-git-receive-pack-request")
+	r.Service.Git, r.Body, r.BodyWhole = true, []byte("0000"), true
+	calls, err := Classify(r)
+	if err != nil || show(calls) != "git.fetch read http:git.test/acme/web.git/git-receive-pack" {
+		t.Errorf("%v %s", err, show(calls))
+	}
+	r.Body = []byte(pkt(strings.Repeat("0", 40)+" "+strings.Repeat("1", 40)+" refs/heads/a/b") + "0000")
+	calls, err = Classify(r)
+	if err != nil || show(calls) != "git.push.create write http:git.test/acme/web.git/refs/heads/a/b" {
+		t.Errorf("%v %s", err, show(calls))
+	}
+}
+
+// TestPushProven: what is shown elsewhere is an update, of a branch and never of a
+// tag.
+func TestPushProven(t *testing.T) {
+	one, two := strings.Repeat("1", 40), strings.Repeat("2", 40)
+	r := req(t, "github", "POST", "https://github.com/acme/web.git/git-receive-pack", "Content-Type", "application/x-git-receive-pack-request")
+	r.Body = []byte(pkt(one+" "+two+" refs/heads/a") + pkt(one+" "+two+" refs/tags/a") + pkt(two+" "+one+" refs/heads/b") + "0000")
+	r.Proven = func(old, new string) bool { return old == one && new == two }
+	calls, err := Classify(r)
+	if want := "git.push.update write, git.push.force irreversible, git.push.force irreversible"; err != nil || operations(calls) != want {
+		t.Errorf("%v %s", err, operations(calls))
 	}
 }
 
@@ -62,8 +116,8 @@ func TestGitShapes(t *testing.T) {
 		{"GET", "/info/refs?service=git-upload-pack", "", "", "git.fetch read"},
 		{"GET", "/info/refs", "", "", "git.fetch read"},
 		{"GET", "/info/refs?service=git-receive-pack", "", "", "git.fetch read"},
-		{"GET", "/info/refs?service=git-upload-pack&service=git-receive-pack", "", "", "git.push write"},
-		{"GET", "/info/refs?service=git%2dreceive-pack", "", "", "git.push write"},
+		{"GET", "/info/refs?service=git-upload-pack&service=git-receive-pack", "", "", "git.push.other irreversible"},
+		{"GET", "/info/refs?service=git%2dreceive-pack", "", "", "git.push.other irreversible"},
 		{"POST", "/git-upload-pack", up, "0000", "git.fetch read"},
 		{"POST", "/git-upload-archive", "application/x-git-upload-archive-request", "", "git.fetch read"},
 		{"POST", "/git-upload-pack", "text/plain", "", "http.post other"},
@@ -76,13 +130,13 @@ func TestGitShapes(t *testing.T) {
 		{"GET", "/objects/ab/" + strings.Repeat("c", 38), "", "", "git.fetch read"},
 		{"GET", "/objects/pack/pack-x.idx", "", "", "git.fetch read"},
 		{"POST", "/info/lfs/objects/batch", lfs, `{"operation":"download","objects":[]}`, "git.fetch read"},
-		{"POST", "/info/lfs/objects/batch", lfs + "; charset=utf-8", `{"operation":"upload"}`, "git.push write"},
-		{"POST", "/info/lfs/objects/batch", lfs, `{"operation":"download","operation":"upload"}`, "git.delete irreversible"},
-		{"POST", "/info/lfs/objects/batch", lfs, `{"operation":"erase"}`, "git.delete irreversible"},
+		{"POST", "/info/lfs/objects/batch", lfs + "; charset=utf-8", `{"operation":"upload"}`, "git.lfs.write write"},
+		{"POST", "/info/lfs/objects/batch", lfs, `{"operation":"download","operation":"upload"}`, "git.lfs.other irreversible"},
+		{"POST", "/info/lfs/objects/batch", lfs, `{"operation":"erase"}`, "git.lfs.other irreversible"},
 		{"POST", "/info/lfs/objects/batch", "application/json", `{"operation":"download"}`, "http.batch irreversible"},
 		{"GET", "/info/lfs/locks", "", "", "git.fetch read"},
 		{"POST", "/info/lfs/locks/verify", lfs, "{}", "git.fetch read"},
-		{"POST", "/info/lfs/locks", lfs, "{}", "git.push write"},
+		{"POST", "/info/lfs/locks", lfs, "{}", "git.lfs.write write"},
 		{"POST", "/info/lfs/locks/7/unlock", lfs, "{}", "http.post other"},
 	} {
 		for kind, base := range map[string]string{"github": "https://github.com/acme/web", "http": "https://h.test/g/acme/web.git"} {
@@ -90,7 +144,7 @@ func TestGitShapes(t *testing.T) {
 			r.Body = []byte(c.body)
 			r.Service.Git = kind == "http"
 			other := map[string]string{"github": "irreversible", "http": "write"}[kind]
-			want := strings.Replace(c.want, "other", other, 1)
+			want := strings.Replace(c.want, " other", " "+other, 1)
 			if kind == "github" {
 				want = strings.Replace(want, "http.batch", "http.post", 1)
 			}
@@ -99,6 +153,22 @@ func TestGitShapes(t *testing.T) {
 				t.Errorf("%s %s %s: %v, %s, want %s", kind, c.method, c.path, err, operations(calls), want)
 			}
 		}
+	}
+}
+
+// A server that takes files by WebDAV takes a push by them.
+func TestGitByFiles(t *testing.T) {
+	for _, c := range [][2]string{{"PUT", "/refs/heads/main"}, {"MOVE", "/objects/ab/" + strings.Repeat("c", 38)}, {"PUT", "/HEAD"}, {"PATCH", "/packed-refs"}, {"DELETE", "/refs/tags/v1"}} {
+		r := req(t, "http", c[0], "https://h.test/g/acme/web.git"+c[1])
+		r.Service.Git = true
+		if calls, err := Classify(r); err != nil || operations(calls) != "git.push.other irreversible" {
+			t.Errorf("%v: %v, %s", c, err, operations(calls))
+		}
+	}
+	r := req(t, "http", "PUT", "https://h.test/g/acme/config/x")
+	r.Service.Git = true
+	if calls, err := Classify(r); err != nil || operations(calls) != "http.put write" {
+		t.Errorf("a benign file: %v, %s", err, operations(calls))
 	}
 }
 
@@ -157,7 +227,7 @@ func startGit(t *testing.T) *gitServer {
 func (g *gitServer) see(t *testing.T, q *http.Request) {
 	r := Request{Kind: "http", Scheme: "http", Host: "127.0.0.1", Method: q.Method, Query: q.URL.RawQuery,
 		Segments: strings.Split(strings.Trim(q.URL.Path, "/"), "/"), Header: q.Header.Values, Service: Service{Git: true}}
-	if n := BodyLimit(r); n > 0 {
+	for n := BodyLimit(r); n > len(r.Body) && !r.BodyWhole; n = BodyLimit(r) {
 		r.Body, r.BodyWhole = peek(t, q, n)
 	}
 	calls, err := Classify(r)
@@ -181,7 +251,7 @@ func run(t *testing.T, dir, name string, args ...string) {
 }
 
 // The real program's traffic: a clone only reads, a push writes, and a push
-// that deletes is irreversible.
+// that deletes, or throws commits away, is irreversible.
 func TestRealGit(t *testing.T) {
 	g := startGit(t)
 	dir := filepath.Join(t.TempDir(), "w")
@@ -192,7 +262,7 @@ func TestRealGit(t *testing.T) {
 	run(t, dir, "git", "checkout", "-q", "-b", "main")
 	run(t, dir, "git", "commit", "-q", "--allow-empty", "-m", "one")
 	run(t, dir, "git", "push", "-q", "origin", "main", "main:other")
-	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push write"}) {
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push.create write, git.push.create write"}) {
 		t.Errorf("push: %v", got)
 	}
 	big := make([]byte, 3<<20) // over git's http.postBuffer: sent in chunks, after a probe
@@ -205,11 +275,22 @@ func TestRealGit(t *testing.T) {
 	run(t, dir, "git", "add", "big")
 	run(t, dir, "git", "commit", "-q", "-m", "two")
 	run(t, dir, "git", "-c", "http.postBuffer=1000", "-c", "core.compression=0", "push", "-q", "origin", "main")
-	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push write"}) {
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push.update write"}) {
 		t.Errorf("large push: %v", got)
 	}
+	run(t, dir, "git", "commit", "-q", "--amend", "-m", "three")
+	run(t, dir, "git", "push", "-q", "origin", "+main")
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push.force irreversible"}) {
+		t.Errorf("force: %v", got)
+	}
+	// The flag changes nothing of what is done.
+	run(t, dir, "git", "commit", "-q", "--allow-empty", "-m", "four")
+	run(t, dir, "git", "push", "-q", "--force", "--atomic", "origin", "main")
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push.update write"}) {
+		t.Errorf("a flag alone: %v", got)
+	}
 	run(t, dir, "git", "push", "-q", "origin", ":other")
-	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.delete irreversible"}) {
+	if got := g.take(); !slices.Equal(got, []string{"git.fetch read", "git.push.delete irreversible"}) {
 		t.Errorf("deletion: %v", got)
 	}
 	run(t, dir, "git", "fetch", "-q", "origin")

@@ -16,22 +16,28 @@ import (
 // table knows better (RFC 9110 section 9.2, RFC 5789).
 func httpOperations() []Operation {
 	return []Operation{
-		{"http.get", ambit.Read, "Read what a URL names"},
-		{"http.head", ambit.Read, "Read only the header of what a URL names"},
-		{"http.options", ambit.Read, "Ask what a URL can do"},
-		{"http.post", ambit.Write, "Send data to a URL"},
-		{"http.put", ambit.Write, "Replace what a URL names"},
-		{"http.patch", ambit.Write, "Change what a URL names"},
-		{"http.delete", ambit.Irreversible, "Delete what a URL names"},
-		{"http.websocket", ambit.Write, "Open a WebSocket, over which anything can be sent"},
-		{"http.batch", ambit.Irreversible, "Send many operations in one request"},
-		{"http.other", ambit.Irreversible, "Use a method that is none of the above"},
-		{"graphql.query", ambit.Read, "Read by a GraphQL query"},
-		{"graphql.mutation", ambit.Irreversible, "Change data by a GraphQL mutation"},
-		{"graphql.other", ambit.Irreversible, "Send GraphQL that cannot be read here"},
-		{"git.fetch", ambit.Read, "Fetch from a git repository"},
-		{"git.push", ambit.Write, "Push to a git repository"},
-		{"git.delete", ambit.Irreversible, "Delete refs of a git repository by a push"},
+		{Name: "http.get", Effect: ambit.Read, Summary: "Read what a URL names"},
+		{Name: "http.head", Effect: ambit.Read, Summary: "Read only the header of what a URL names"},
+		{Name: "http.options", Effect: ambit.Read, Summary: "Ask what a URL can do"},
+		{Name: "http.post", Effect: ambit.Write, Summary: "Send data to a URL"},
+		{Name: "http.put", Effect: ambit.Write, Summary: "Replace what a URL names"},
+		{Name: "http.patch", Effect: ambit.Write, Summary: "Change what a URL names"},
+		{Name: "http.delete", Effect: ambit.Irreversible, Summary: "Delete what a URL names"},
+		{Name: "http.websocket", Effect: ambit.Write, Summary: "Open a WebSocket, over which anything can be sent"},
+		{Name: "http.batch", Effect: ambit.Irreversible, Summary: "Send many operations in one request"},
+		{Name: "http.other", Effect: ambit.Irreversible, Summary: "Use a method that is none of the above"},
+		{Name: "graphql.query", Effect: ambit.Read, Summary: "Read by a GraphQL query"},
+		{Name: "graphql.mutation", Effect: ambit.Irreversible, Summary: "Change data by a GraphQL mutation"},
+		{Name: "graphql.other", Effect: ambit.Irreversible, Summary: "Send GraphQL that cannot be read here"},
+		{Name: "git.fetch", Effect: ambit.Read, Summary: "Fetch from a git repository"},
+		{Name: "git.push.create", Effect: ambit.Write, Summary: "Push a new branch, tag or note"},
+		{Name: "git.push.update", Effect: ambit.Write, Summary: "Push commits on top of a branch's own"},
+		{Name: "git.push.force", Effect: ambit.Irreversible, Summary: "Push so that a branch or tag loses what it had"},
+		{Name: "git.push.delete", Effect: ambit.Irreversible, Summary: "Delete a branch or tag by a push"},
+		{Name: "git.push.options", Effect: ambit.Irreversible, Summary: "Push with options, which mean what the server likes"},
+		{Name: "git.push.other", Effect: ambit.Irreversible, Summary: "Push what cannot be read here, or to refs with a meaning of the server's"},
+		{Name: "git.lfs.write", Effect: ambit.Write, Summary: "Upload large files of git, or lock them"},
+		{Name: "git.lfs.other", Effect: ambit.Irreversible, Summary: "Ask git's store of large files for what cannot be read here"},
 	}
 }
 
@@ -293,6 +299,9 @@ func classifyHTTP(r *Request) ([]Call, error) {
 		if c, ok := r.git(); ok {
 			c.Resource = r.resource()
 			return one(c, nil)
+		}
+		if r.Method != "GET" && r.Method != "HEAD" && r.Method != "OPTIONS" && r.Method != "POST" && r.gitFile() {
+			return one(Call{opPushOther, ambit.Irreversible, r.resource()}, nil)
 		}
 	}
 	if r.isBatch() {

@@ -82,7 +82,7 @@ func parseTable(data string) (*table, error) {
 			return nil, fmt.Errorf("cannot read table: line %d: %s is also %s", n, e.op, old)
 		} else if !ok {
 			effects[e.op] = e.effect
-			t.ops = append(t.ops, Operation{e.op, e.effect, summary})
+			t.ops = append(t.ops, Operation{Name: e.op, Effect: e.effect, Summary: summary})
 		}
 		if err := t.add(f[0], f[1], e); err != nil {
 			return nil, fmt.Errorf("cannot read table: line %d: %w", n, err)

@@ -63,11 +63,11 @@ func (g *Grants) namedAction(service, op, resource string) ([]ambit.Action, erro
 	if !ok {
 		return nil, fmt.Errorf("cannot read action: the file has no service %s; %s", show(service), ActionHelp)
 	}
-	full, ok := k.operation(op)
-	if ops := k.effects(full); !ok || len(ops) != 1 || ops[0].Name != full {
+	ops := g.kinds.operations(k, op)
+	if known := k.effects(strings.Join(ops, "")); len(ops) == 0 || len(ops) == 1 && (len(known) != 1 || known[0].Name != ops[0]) {
 		return nil, fmt.Errorf("cannot read action: %s has no operation %s; %s", service, show(op), didYouMean(op, k.words(op)))
 	}
-	p, why := c.pattern(resource, s, k)
+	p, why := c.resource(resource, s, k)
 	for _, seg := range p.segs {
 		if wild(seg) {
 			why = "has a wildcard: an action is about one thing"
@@ -76,12 +76,20 @@ func (g *Grants) namedAction(service, op, resource string) ([]ambit.Action, erro
 	if why != "" || !p.self {
 		return nil, fmt.Errorf("cannot read action: %s %s", show(resource), orElse(why, "has a wildcard: an action is about one thing"))
 	}
-	a := ambit.Action{Agent: g.file.Agent.Value, Service: service, Operation: full, Effect: k.effects(full)[0].Effect}
-	a.Resource = ambit.Resource{Kind: p.kind, Segments: p.segs}
+	a := ambit.Action{Agent: g.file.Agent.Value, Service: service, Resource: ambit.Resource{Kind: p.kind, Segments: p.segs}}
 	if p.kind == kindTable {
 		a.Args = map[string]string{ArgColumns: ColumnsArg(p.columns, p.columns == nil)}
 	}
-	return []ambit.Action{a}, a.Resource.Check()
+	var out []ambit.Action
+	for _, full := range ops {
+		// Of a group about a ref, only what pushes it: large files belong to none.
+		if len(ops) > 1 && k.Segments > 0 && len(p.segs) > k.Segments && !strings.HasPrefix(full, op+".") {
+			continue
+		}
+		a.Operation, a.Effect = full, k.effects(full)[0].Effect
+		out = append(out, a)
+	}
+	return out, a.Resource.Check()
 }
 
 func (g *Grants) httpAction(method, rawURL string) ([]ambit.Action, error) {

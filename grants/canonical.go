@@ -204,6 +204,7 @@ func (l *Line) object() object {
 	o := object{l.Service.Value: values(l.Patterns)}
 	o.list("operations", l.Operations)
 	o.list("except", l.Except)
+	o.list("refs", l.Refs)
 	o.text("because", l.Because)
 	if w := l.Cond.During; w != nil {
 		o["during"] = w.Text

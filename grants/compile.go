@@ -120,10 +120,10 @@ func (c *compiler) build() {
 	for i, r := range g.rules {
 		x := g.index[r.service]
 		if x == nil {
-			x = &serviceIndex{folded: c.folds[r.service]}
+			x = &serviceIndex{folded: c.folds[r.service], capitals: g.kindOf(r.service).Segments}
 			g.index[r.service] = x
 		}
-		for _, p := range r.patterns {
+		for _, p := range r.spread() {
 			for _, op := range r.ops {
 				x.insert(p, op, int32(i), g.rules)
 			}

@@ -21,6 +21,7 @@ func (c *compiler) line(l *Line) {
 	}
 	c.patterns(r, s, k)
 	c.operations(r, k)
+	c.refs(r, s, k)
 	if k.Resource == kindTable {
 		c.columns(r)
 	}
@@ -123,7 +124,9 @@ func plainPattern(text string, k Kind) (pattern, string) {
 	if k.Segments > 0 && (len(segs) != k.Segments || tail) {
 		return pattern{}, "does not name a " + k.Resource
 	}
-	return pattern{kind: k.Resource, segs: segs, self: !tail, tail: tail}, ""
+	// What has a number of segments stands for all below it too: a repository for
+	// its refs.
+	return pattern{kind: k.Resource, segs: segs, self: !tail, tail: tail || k.Segments > 0}, ""
 }
 
 // servicePath reads "/v1/**" on the service's first host, or a whole URL on one
@@ -177,14 +180,16 @@ func (c *compiler) operations(r *rule, k Kind) {
 	}
 	r.effects = want
 	for _, t := range l.Operations {
-		op, ok := k.operation(t.Value)
-		if !ok {
+		ops := c.kinds.operations(k, t.Value)
+		if len(ops) == 0 {
 			c.at(l, t.Pos, didYouMean(t.Value, k.words(t.Value)), "%s has no operation %s", l.Service.Value, show(t.Value))
 			continue
 		}
-		c.possible(l, t, op, k)
-		if !slices.Contains(r.ops, op) {
-			r.ops = append(r.ops, op)
+		for _, op := range ops {
+			c.possible(l, t, op, k)
+			if !slices.Contains(r.ops, op) {
+				r.ops = append(r.ops, op)
+			}
 		}
 	}
 	if len(l.Operations) == 0 && !slices.ContainsFunc(k.Operations, func(o Operation) bool { return r.fits(o.Effect.Worst()) }) {

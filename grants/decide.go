@@ -114,7 +114,7 @@ func (g *Grants) admit(a *ambit.Action, m *match) string {
 		m.columns, m.said = a.Args[ArgColumns]
 	}
 	// `except: acme/vault` must not be passed by asking for Acme/Vault.
-	if x := g.index[a.Service]; x != nil && x.folded == m.kind && hasUpper(m.segs) {
+	if x := g.index[a.Service]; x != nil && x.folded == m.kind && hasUpper(m.segs[:min(len(m.segs), x.capitals)]) {
 		return whyCapitals
 	}
 	return ""

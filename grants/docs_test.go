@@ -49,7 +49,9 @@ func examples(t *testing.T, doc string) (n int) {
 			continue
 		}
 		n++
-		mustLoad(t, src)
+		if _, err := Load("ambit.yaml", []byte(src), gitKinds(), noon()); err != nil {
+			t.Errorf("%v\n%s", err, src)
+		}
 	}
 	return n
 }

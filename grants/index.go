@@ -10,6 +10,8 @@ import (
 type serviceIndex struct {
 	kinds  []kindIndex // by kind of resource; a service has one or two
 	folded string      // the kind of resource that has no capital letters; "" for none
+	// capitals is in how many of its first segments there are none; refs may have them.
+	capitals int
 }
 
 // kindIndex holds the lines of one service for one kind of resource, by the

@@ -20,6 +20,12 @@ type Kinds struct {
 	// Statements says what the statements of a text of SQL would do on a database:
 	// at least one call for each. nil reads no SQL.
 	Statements func(database, sql string) ([]TableCall, error)
+	// Group lists the operations that a name stands for beside the kinds' own and
+	// wildcards: "git.push" for creating and updating. nil knows of none.
+	Group func(name string) []string
+	// MovesRefs says whether an operation changes branches or tags that its resource
+	// does not name, so that `refs` cannot narrow it. nil knows of none.
+	MovesRefs func(op string) bool
 	// CheckPath says what is wrong with a path of `reads` or `graphql` that
 	// whoever classifies could not compare a request with. nil accepts all.
 	CheckPath func(path string) error
@@ -238,6 +244,23 @@ func (k Kind) operation(s string) (full string, ok bool) {
 
 // prefix is what the short names of the kind's operations leave out.
 func (k Kind) prefix() string { return orElse(k.Prefix, k.Name+".") }
+
+// operations finds what a line means by a word: one operation, a wildcard, or those
+// of a group that the kind has.
+func (k Kinds) operations(kind Kind, s string) (ops []string) {
+	if op, ok := kind.operation(s); ok {
+		return []string{op}
+	}
+	if k.Group == nil {
+		return nil
+	}
+	for _, name := range k.Group(s) {
+		if op, ok := kind.operation(name); ok {
+			ops = append(ops, op)
+		}
+	}
+	return ops
+}
 
 // covers says whether an operation, or a wildcard for some, stands for name.
 func covers(op, name string) bool {

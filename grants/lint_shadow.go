@@ -227,6 +227,9 @@ func (b *rule) holdsWith(a *rule) bool {
 	if !b.until.IsZero() && (a.until.IsZero() || a.until.After(b.until)) {
 		return false
 	}
+	if len(b.refs) > 0 && !sameSet(a.line.Refs, b.line.Refs) {
+		return false
+	}
 	for _, e := range b.except {
 		if !slices.ContainsFunc(a.except, func(x pattern) bool { return x.kind == e.kind && contains(x, e) }) {
 			return false

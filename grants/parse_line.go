@@ -103,6 +103,9 @@ func (w *walker) detail(l *Line, m map[string]*yaml.Node) {
 	if v := m["refs"]; v != nil {
 		l.Refs = w.texts(v, "refs")
 	}
+	if len(l.Refs) > 0 && l.Section == SectionRead {
+		w.add(l.Refs[0].Pos, "remove it", "refs says what may be pushed: a repository is read as a whole")
+	}
 	w.because(l, m["because"])
 	if v := m["during"]; v != nil {
 		l.Cond.During = w.window(v)
@@ -118,9 +121,6 @@ func (w *walker) detail(l *Line, m map[string]*yaml.Node) {
 		if v := m[k]; v != nil {
 			w.add(nodePos(v), "remove it, or put the line under ask", "the condition %s cannot be enforced by this build", k)
 		}
-	}
-	if len(l.Refs) > 0 {
-		w.add(l.Refs[0].Pos, "remove it, or put git.push under ask: the person sees the push", "refs cannot be enforced by this build")
 	}
 }
 

@@ -89,6 +89,9 @@ func (p *page) rules(title string, which func(*rule) bool) {
 func (r *rule) words(g *Grants) string {
 	var b strings.Builder
 	b.WriteString(r.deed(g) + " " + r.things(g))
+	if len(r.refs) > 0 {
+		b.WriteString(", of branches and tags only " + join(texts(r.line.Refs)))
+	}
 	if len(r.except) > 0 {
 		b.WriteString(", but not " + join(texts(r.line.Except)))
 	}

@@ -81,6 +81,7 @@ const (
 	lackColumns
 	lackOperation
 	lackEffect
+	lackRef
 	lackName
 	lackExcept
 	lackWindow
@@ -104,6 +105,8 @@ func (g *Grants) lacks(i int, a *ambit.Action, f *Facts) (lack, int) {
 		return lackOperation, whole + 1
 	case !r.fits(a.Effect.Worst()):
 		return lackEffect, whole + 1
+	case !slices.ContainsFunc(r.spread(), func(p pattern) bool { return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) }):
+		return lackRef, whole + 2
 	case r.service == "files" && !slices.ContainsFunc(r.patterns, func(p pattern) bool { return p.match(a.Resource, a.Effect) }):
 		return lackName, whole + 2
 	case slices.ContainsFunc(r.except, func(p pattern) bool { return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) }):
@@ -128,6 +131,8 @@ func (g *Grants) lackWords(r *rule, what lack, a *ambit.Action) string {
 		return "gives " + clipped(strings.Join(r.ops, ", "), 200) + ", not " + show(a.Operation)
 	case lackEffect:
 		return "gives only what " + r.effectWords() + "; this " + effectVerb(a.Effect)
+	case lackRef:
+		return "gives of branches and tags only " + clipped(strings.Join(values(r.line.Refs), ", "), 80)
 	case lackName:
 		class, name := ProtectedIn(a.Resource.Segments)
 		return "does not reach " + show(strings.Join(name, "/")) + ": such a name (" + string(class) +
@@ -220,7 +225,9 @@ func (g *Grants) smallest(a *ambit.Action, f Facts) (line, no string) {
 		return "", "no line can give it by name: the resource holds a *"
 	case looksSecret(a.Resource.String()) || strings.ContainsFunc(a.Resource.String(), func(r rune) bool { return !isGraphic(r) }):
 		return "", "no line can give it by name: the resource holds what a file never does"
-	case hasUpper(a.Resource.Segments) && g.kindOf(a.Service).FoldCase:
+	}
+	repo, ref := g.pushed(a)
+	if hasUpper(repo) && g.kindOf(a.Service).FoldCase {
 		return "", "no line can give it: the resource is not in small letters"
 	}
 	c := &compiler{reporter: &reporter{}, kinds: g.kinds, g: g}
@@ -228,15 +235,17 @@ func (g *Grants) smallest(a *ambit.Action, f Facts) (line, no string) {
 	if !ok {
 		return g.newService(a)
 	}
-	text := g.patternText(a, s, k)
-	if p, why := c.pattern(text, s, k); why != "" || !slices.Equal(p.segs, a.Resource.Segments) {
+	named := *a
+	named.Resource.Segments = repo
+	text := g.patternText(&named, s, k)
+	if p, why := c.pattern(text, s, k); why != "" || !slices.Equal(p.segs, repo) {
 		return "", "no line can give it by name"
 	}
-	return lineText(a, a.Service, text, k), ""
+	return lineText(a, a.Service, text, k, ref), ""
 }
 
 // lineText writes a line under its section.
-func lineText(a *ambit.Action, service, text string, k Kind) string {
+func lineText(a *ambit.Action, service, text string, k Kind, ref string) string {
 	section := map[ambit.Effect]string{ambit.Read: "read", ambit.Write: "write"}[a.Effect.Worst()]
 	if section == "" {
 		section = "ask"
@@ -246,10 +255,27 @@ func lineText(a *ambit.Action, service, text string, k Kind) string {
 	if _, known := k.operation(a.Operation); known && section != "read" && k.Name != "files" {
 		b.WriteString("    operations: [" + strings.TrimPrefix(a.Operation, k.prefix()) + "]\n")
 	}
+	if ref != "" {
+		b.WriteString("    refs: [" + quote(ref) + "]\n")
+	}
 	if section != "read" {
 		b.WriteString("    because: \"…\"\n")
 	}
 	return b.String()
+}
+
+// pushed parts a resource into the repository and the ref that a push is about; the
+// ref is "" for everything else.
+func (g *Grants) pushed(a *ambit.Action) (repo []string, ref string) {
+	segs := a.Resource.Segments
+	at := slices.Index(segs, "refs")
+	if n := g.kindOf(a.Service).Segments; n > 0 {
+		at = min(n, len(segs))
+	}
+	if !strings.HasPrefix(a.Operation, "git.push.") || at < 1 || at >= len(segs) {
+		return segs, ""
+	}
+	return segs[:at], strings.Join(segs[at:], "/")
 }
 
 // patternText writes the action's resource as a pattern of the service.
@@ -288,7 +314,7 @@ func (g *Grants) newService(a *ambit.Action) (line, no string) {
 	}
 	if a.Resource.Kind == "http" && a.Effect == ambit.Read && !strings.HasPrefix(a.Args["url"], "http://") {
 		web := webKind()
-		return lineText(a, "web", g.patternText(a, nil, web), web), ""
+		return lineText(a, "web", g.patternText(a, nil, web), web, ""), ""
 	}
 	name := g.freeName(at.Host)
 	decl := "services:\n  " + name + ": {kind: " + a.Resource.Kind + ", host: " + at.Host
@@ -306,7 +332,7 @@ func (g *Grants) newService(a *ambit.Action) (line, no string) {
 	if a.Resource.Kind == "http" {
 		text = "/" + strings.Join(segs[1:], "/")
 	}
-	return decl + "}\n" + lineText(a, name, text, k), ""
+	return decl + "}\n" + lineText(a, name, text, k, ""), ""
 }
 
 // freeName makes a service's name of a host.

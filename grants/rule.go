@@ -15,6 +15,7 @@ type rule struct {
 	ops      []string // whole names, wildcards, or "*" alone
 	patterns []pattern
 	except   []pattern
+	refs     []pattern // below each of patterns; empty for all of a repository
 	during   *Window
 	until    time.Time // zero: no end
 	rate     *Rate
@@ -35,6 +36,26 @@ func (r *rule) fits(e ambit.Effect) bool { return r.effects&(1<<e) != 0 }
 // conditional says whether more than the pattern decides.
 func (r *rule) conditional() bool {
 	return len(r.except) > 0 || r.during != nil || !r.until.IsZero() || r.rate != nil
+}
+
+// spread are the patterns that decide. A line with refs gives its resources
+// themselves, and below them those refs alone.
+func (r *rule) spread() []pattern {
+	if len(r.refs) == 0 {
+		return r.patterns
+	}
+	var out []pattern
+	for _, p := range r.patterns {
+		base := p
+		base.self, base.tail = true, false
+		out = append(out, base)
+		for _, ref := range r.refs {
+			p.segs = append(base.segs[:len(base.segs):len(base.segs)], ref.segs...)
+			p.self, p.tail = ref.self, ref.tail
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // holds says whether the rule's times hold. A missing fact is false.
@@ -101,7 +122,7 @@ func (r *rule) matches(a *ambit.Action, f *Facts) bool {
 			return false
 		}
 	}
-	for _, p := range r.patterns {
+	for _, p := range r.spread() {
 		if (p.match(a.Resource, a.Effect) || f.shows(a) && p.kind == "file" && p.covers(a.Resource.Segments)) && p.admits(a) {
 			return true
 		}

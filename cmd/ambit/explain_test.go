@@ -53,7 +53,7 @@ func TestExplainAction(t *testing.T) {
 		{"http POST https://api.github.com/graphql", exitDeny},
 		{"http POST https://logs.example.com/api/query", exitDeny},
 		{"http POST https://logs.example.com/api/other", exitDeny},
-		{"github git.push acme/web", exitAsk},
+		{"github git.push.update acme/web/refs/heads/main", exitAsk},
 	} {
 		out, code := command(t, "explain", "--grants", file, c.action)
 		if code != c.code {

@@ -92,6 +92,7 @@ func bodies(r grants.Request) []grants.BodyCase {
 	decides := false
 	for _, b := range sorts(q) {
 		q.Body, q.BodyWhole = []byte(b.bytes), true
+		q.Proven = func(_, _ string) bool { return true } // the words say so
 		calls, err := classified(q)
 		if err != nil {
 			return nil
@@ -113,7 +114,7 @@ func sameCall(a, b grants.Call) bool {
 func sorts(q catalog.Request) []body {
 	switch {
 	case last(q.Segments) == "git-receive-pack":
-		return []body{{"a push that deletes no branch or tag", push("1")}, {"a push that deletes one", push("0")}}
+		return []body{{"a push of a new branch", push("0", "1")}, {"a push on top of a branch's commits", push("2", "1")}, {"a push that deletes a branch", push("2", "0")}}
 	case isLFS(q.Segments):
 		return []body{{"a download", `{"operation":"download"}`}, {"an upload", `{"operation":"upload"}`}}
 	}
@@ -124,9 +125,9 @@ func sorts(q catalog.Request) []body {
 	return []body{{"a query", `{"query":"{a}"}`}, {mutation, `{"query":"mutation{a}"}`}}
 }
 
-// push is a push's one command, which makes main the object of which the name
-// is one digit over and over (gitprotocol-pack, "Reference Update Request").
-func push(digit string) string {
-	line := strings.Repeat("2", 40) + " " + strings.Repeat(digit, 40) + " refs/heads/main"
+// push is a push's one command, which makes main from one object another: their
+// names are one digit over and over (gitprotocol-pack, "Reference Update Request").
+func push(old, new string) string {
+	line := strings.Repeat(old, 40) + " " + strings.Repeat(new, 40) + " refs/heads/main"
 	return fmt.Sprintf("%04x%s0000", len(line)+4, line)
 }

@@ -14,6 +14,7 @@ func Kinds(workspace, home string) grants.Kinds {
 	k := grants.DefaultKinds()
 	k.Workspace, k.Home = workspace, home
 	k.Classify, k.Bodies = classify, bodies
+	k.Group, k.MovesRefs = catalog.Group, catalog.MovesRefs
 	k.CheckPath = func(path string) error {
 		_, err := catalog.ParsePattern(path)
 		return err
@@ -98,7 +99,7 @@ func newClassifier(g *grants.Grants) classifier {
 func (c classifier) request(r web.Request) catalog.Request {
 	return catalog.Request{
 		Kind: r.Kind, Scheme: r.Scheme, Host: r.Host, Port: int(r.Port), Method: r.Method, Segments: r.Segments, TrailingSlash: r.TrailingSlash,
-		Query: r.Query, Upgrade: r.Upgrade, Header: r.Header.Values, Body: r.Body, BodyWhole: r.BodyWhole, Service: c.services[r.Service],
+		Query: r.Query, Upgrade: r.Upgrade, Header: r.Header.Values, Body: r.Body, BodyWhole: r.BodyWhole, Proven: r.Proven, Service: c.services[r.Service],
 	}
 }
 

@@ -50,15 +50,10 @@ func (x *exchange) actionsFor(r *route) ([]ambit.Action, *refusal) {
 		return nil, badPath("the path holds an encoded slash or a backslash")
 	}
 	req := x.in.request(r)
-	if limit := x.g.c.Classifier.BodyLimit(req); limit > 0 && x.in.length != 0 {
-		if bad := x.readBody(limit); bad != nil {
-			return nil, bad
-		}
-		req.Body, req.BodyWhole, x.digest = x.prefix, x.whole, true
-		if int64(len(req.Body)) > limit {
-			req.Body, req.BodyWhole = req.Body[:limit], false
-		}
+	if bad := x.readFor(&req); bad != nil {
+		return nil, bad
 	}
+	req.Proven = x.push.isProven
 	calls, err := x.g.c.Classifier.Classify(req)
 	switch {
 	case err != nil:
@@ -80,6 +75,27 @@ func (x *exchange) actionsFor(r *route) ([]ambit.Action, *refusal) {
 		}
 	}
 	return acts, nil
+}
+
+// readFor reads as much of the body as the classifier wants to see.
+func (x *exchange) readFor(req *Request) *refusal {
+	for seen := int64(0); ; {
+		limit := x.g.c.Classifier.BodyLimit(*req)
+		if limit <= seen || x.in.length == 0 {
+			return nil
+		}
+		if bad := x.readBody(limit); bad != nil {
+			return bad
+		}
+		req.Body, req.BodyWhole, x.digest = x.prefix, x.whole, true
+		if int64(len(req.Body)) > limit {
+			req.Body, req.BodyWhole = req.Body[:limit], false
+		}
+		if req.BodyWhole {
+			return nil
+		}
+		seen = limit
+	}
 }
 
 // foresee is the strictest verdict to be expected.
@@ -150,6 +166,10 @@ func (x *exchange) bind() *refusal {
 	args := x.baseArgs()
 	for i := range x.acts {
 		x.acts[i].Args = args // one map for all: they are parts of one request
+	}
+	if x.push != nil {
+		x.bindPush(args)
+		return nil
 	}
 	asked := x.r.Ask
 	if x.g.c.Foresee != nil {

@@ -32,6 +32,10 @@ type Request struct {
 
 	Body      []byte // the beginning of the body, at most BodyLimit bytes
 	BodyWhole bool   // Body is all of it
+
+	// Proven says whether a push from old to new was shown to keep old, by asking
+	// the server; nil when it was not asked.
+	Proven func(old, new string) bool
 }
 
 // Call is one operation that a request would perform.
@@ -43,8 +47,8 @@ type Call struct {
 
 // Classifier turns requests into operations.
 type Classifier interface {
-	// BodyLimit says how many bytes of the body Classify needs to see of a
-	// request whose Body is not read yet; 0 for none.
+	// BodyLimit says how many bytes of the body Classify needs to see; 0 for none.
+	// It is asked again with those, and may then want more.
 	BodyLimit(Request) int64
 	// Classify returns at least one call; with several, all must be allowed.
 	// An error refuses the request, and its text is shown to the agent.

@@ -20,6 +20,7 @@ type exchange struct {
 	r    *route
 	acts []ambit.Action
 
+	push     *push  // nil for all but a push of git whose commands were read
 	prefix   []byte // of the body, read already
 	whole    bool   // prefix is the whole body
 	digest   bool   // the body was read because what it says matters
@@ -44,8 +45,11 @@ func (g *Gate) handle(ctx context.Context, in *inbound, w http.ResponseWriter) b
 	if bad := x.prepare(ctx); bad != nil {
 		last := bad.alert != "" || bad.code == CodeNoRoute
 		x.announceClose(last)
-		g.refuse(ctx, in.plainAction(), bad).write(w, http.StatusForbidden)
+		x.write(g.refuse(ctx, in.plainAction(), bad), http.StatusForbidden)
 		return !last
+	}
+	if x.push != nil {
+		return x.answer(ctx, x.doPush(ctx))
 	}
 	return x.answer(ctx, x.do(ctx, x.acts))
 }
@@ -66,6 +70,9 @@ func (x *exchange) prepare(ctx context.Context) *refusal {
 		return bad
 	}
 	if bad := x.classify(); bad != nil {
+		return bad
+	}
+	if bad := x.readPush(ctx); bad != nil {
 		return bad
 	}
 	if x.r.HasCredential {
@@ -125,7 +132,7 @@ func (x *exchange) answer(ctx context.Context, err error) bool {
 	if p, ok := errors.AsType[*pipeline.Refusal](err); ok {
 		x.g.unrecorded(ctx, p)
 		x.announceClose(false)
-		told(p, time.Now()).write(x.w, http.StatusForbidden)
+		x.write(told(p, time.Now()), http.StatusForbidden)
 		return true
 	}
 	e := answerError{Refused: describe(&x.acts[0]), Code: CodeUpstream, Why: "the request was allowed, but it failed", Record: x.record.String()}
@@ -141,14 +148,25 @@ func (x *exchange) answer(ctx context.Context, err error) bool {
 		}
 	}
 	x.announceClose(false)
-	e.write(x.w, status)
+	x.write(e, status)
 	return true
+}
+
+// write tells the agent of a refusal, in git's own words where git asked.
+func (x *exchange) write(e answerError, status int) {
+	switch {
+	case x.push != nil && x.report(e):
+	case x.asksForRefs():
+		e.writeText(x.w, status)
+	default:
+		e.write(x.w, status)
+	}
 }
 
 // announceClose tells the agent that the connection ends with this answer:
 // after an attack, or when too much of the request's body is unread.
 func (x *exchange) announceClose(last bool) {
-	unread := x.in.body != nil && !x.whole && (x.in.length == unknownLength || x.in.length > maxDrain)
+	unread := x.in.body != nil && !x.whole && (x.push == nil || !x.push.CanReport()) && (x.in.length == unknownLength || x.in.length > maxDrain)
 	if x.out != nil && (last || unread) {
 		x.out.close = true
 	}

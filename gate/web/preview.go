@@ -7,8 +7,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"ambit/catalog"
 )
 
 // Bounds of a preview, in bytes.
@@ -23,8 +21,11 @@ const (
 // reorder the text.
 func (x *exchange) preview() string {
 	var b strings.Builder
+	if x.push != nil {
+		b.WriteString(x.pushText())
+	}
 	fmt.Fprintf(&b, "%s %s\n", printable(x.in.method, 32), printable(x.url(), 2*maxPreviewLine))
-	if len(x.acts) > 1 {
+	if len(x.acts) > 1 && x.push == nil {
 		for i := range x.acts {
 			fmt.Fprintf(&b, "  part %d: %s\n", i+1, describe(&x.acts[i]))
 		}
@@ -44,33 +45,11 @@ func (x *exchange) preview() string {
 			break
 		}
 	}
-	if x.in.length != 0 {
-		b.WriteString("\n" + x.bodyText())
+	if x.in.length != 0 && x.push == nil {
+		b.WriteString("\n" + bodyText(x.prefix))
 	}
 	s := b.String()
 	return s[:min(len(s), maxPreview)]
-}
-
-// maxPreviewRefs bounds the refs of a push that are shown.
-const maxPreviewRefs = 20
-
-// bodyText shows the body: of a push, what it asks for. A body that only begins as
-// a push does is shown as it is, or an agent could hide it.
-func (x *exchange) bodyText() string {
-	commands, rest, ok := catalog.PushCommands(x.prefix)
-	if !ok || len(commands) == 0 || x.acts[0].Operation != "git.push" && x.acts[0].Operation != "git.delete" || x.in.header.Get("Content-Encoding") != "" {
-		return bodyText(x.prefix)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "a push that changes %d refs (old new ref):\n", len(commands))
-	for _, c := range commands[:min(len(commands), maxPreviewRefs)] {
-		fmt.Fprintf(&b, "%s\n", printable(c, maxPreviewLine))
-	}
-	if n := len(commands) - maxPreviewRefs; n > 0 {
-		fmt.Fprintf(&b, "[%d MORE REFS are not shown]\n", n)
-	}
-	fmt.Fprintf(&b, "[%d more bytes, which are the commits, are not shown]", rest)
-	return b.String()
 }
 
 func bodyText(body []byte) string {

@@ -137,10 +137,13 @@ func (e answerError) write(w http.ResponseWriter, status int) {
 	if err != nil { // strings and numbers cannot fail
 		body = nil
 	}
-	body = append(body, '\n')
+	e.send(w, status, "application/json", append(body, '\n'))
+}
+
+func (e answerError) send(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	h := w.Header()
 	clear(h)
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", mediaType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Ambit-Record", e.Record)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -1,0 +1,84 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+
+	"ambit/catalog/git"
+)
+
+// Bounds of what a person is shown of a push.
+const (
+	maxPreviewRefs    = 20
+	maxRefShown       = 160
+	maxPreviewCommits = 20 // of all refs
+	maxSubjectShown   = 100
+	shortID           = 12
+)
+
+// pushText shows a push: each ref with what becomes of it, and the commits that come
+// with it. Subjects are the agent's own words, and are shown as such.
+func (x *exchange) pushText() string {
+	var b strings.Builder
+	p := x.push
+	fmt.Fprintf(&b, "a push that changes %d refs:\n", len(p.Commands))
+	for _, c := range p.Commands[:min(len(p.Commands), maxPreviewRefs)] {
+		fmt.Fprintf(&b, "  %s: %s\n", printable(c.Ref, maxRefShown), x.change(c))
+	}
+	if n := len(p.Commands) - maxPreviewRefs; n > 0 {
+		fmt.Fprintf(&b, "  [%d MORE REFS are not shown]\n", n)
+	}
+	for _, o := range p.Options {
+		fmt.Fprintf(&b, "  with the option %s\n", printable(o, maxRefShown))
+	}
+	x.commitLines(&b)
+	b.WriteString("\n")
+	return b.String()
+}
+
+// change says what becomes of a ref, by the operation that it was found to be.
+func (x *exchange) change(c git.Command) string {
+	from, to := c.Old[:shortID], c.New[:shortID]
+	op := ""
+	for i := range x.acts {
+		if own, ok := x.command(&x.acts[i]); ok && own == c {
+			op = x.acts[i].Operation
+		}
+	}
+	switch {
+	case c.Deletes():
+		return "DELETED, was " + c.Old
+	case c.Creates():
+		return "new, at " + c.New
+	case op == "git.push.update":
+		return from + " -> " + to + ", all that was there stays"
+	case strings.HasPrefix(c.Ref, "refs/tags/"):
+		return from + " -> " + to + ", a TAG IS MOVED"
+	}
+	return from + " -> " + to + ", FORCE: commits that were there may be lost (" + c.Old + ")"
+}
+
+// commitLines lists the commits that come with the push, ref by ref.
+func (x *exchange) commitLines(b *strings.Builder) {
+	left := maxPreviewCommits
+	for _, c := range x.push.Commands[:min(len(x.push.Commands), maxPreviewRefs)] {
+		if c.Deletes() {
+			continue
+		}
+		list, total := x.push.commits.NewCommits(c, left)
+		left -= len(list)
+		fmt.Fprintf(b, "%d commits come with %s\n", total, printable(c.Ref, maxRefShown))
+		for _, k := range list {
+			fmt.Fprintf(b, "  %s %s\n", k.ID[:shortID], printable(k.Subject, maxSubjectShown))
+		}
+		if total > len(list) {
+			fmt.Fprintf(b, "  [%d more are not shown]\n", total-len(list))
+		}
+		if left == 0 {
+			break
+		}
+	}
+	if !x.push.commits.Full {
+		b.WriteString("[there are more commits than were looked at]\n")
+	}
+}
