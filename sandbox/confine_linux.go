@@ -50,6 +50,7 @@ func Confine(spec ConfineSpec) (Report, error) {
 	r.add("gatekeeper's memory", true, "not dumpable, no core files")
 	r.add("gatekeeper's files", true, fmt.Sprintf("Landlock ABI %d on every thread: %d paths to read, %d to write", abi, len(spec.ReadFiles), len(spec.WriteFiles)))
 	r.add("gatekeeper's system calls", true, "seccomp allow-list on every thread: no programs, no processes, no namespaces, no signals to others")
+	r.add("gatekeeper's Unix sockets", true, "seccomp: none can be made, none is handed over once the command runs; those that it has are connected or listen")
 	if abi >= 4 {
 		r.add("gatekeeper's listeners", true, "no new TCP listener (Landlock)")
 	} else {

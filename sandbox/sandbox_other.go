@@ -41,7 +41,7 @@ func (*Sandbox) Ready() error { return errSystem }
 func (*Sandbox) Abandon() {}
 
 // Seal refuses: this system has no walls.
-func (*Sandbox) Seal(*Report) error { return errSystem }
+func (*Sandbox) Seal() error { return errSystem }
 
 // Report returns nothing: this system has no walls.
 func (*Sandbox) Report() Report { return Report{System: runtime.GOOS + " " + runtime.GOARCH} }

@@ -222,9 +222,6 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 	if err := k.box.Ready(); err != nil {
 		return sandbox.Status{}, err
 	}
-	if err := k.box.Seal(&confined); err != nil {
-		return sandbox.Status{}, err
-	}
 	if k.o.Report != nil {
 		k.o.Report(k.box.Report())
 	}
@@ -234,7 +231,10 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 		// Not at once: a command that ends soon would wait for it.
 		defer time.AfterFunc(roomAfter, daemon.LeaveRoom).Stop()
 	}
-	if err := k.recordStart(ctx, confined); err != nil {
+	// While the record becomes durable.
+	sealed := make(chan error, 1)
+	go func() { sealed <- k.box.Seal() }()
+	if err := errors.Join(k.recordStart(ctx, confined), <-sealed); err != nil {
 		return sandbox.Status{}, err
 	}
 	if err := k.box.Go(); err != nil {
