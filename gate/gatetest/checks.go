@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func (h *house) recorded(record string) bool {
 			return true
 		}
 	}
-	for _, e := range h.ends {
+	for _, e := range slices.Concat(h.ends, h.opened) {
 		if e.Intent.String() == record && e.Outcome == ambit.Refused {
 			return true
 		}
@@ -95,7 +96,7 @@ func (h *house) searchForSecret() {
 		h.clean("what the agent was told", fmt.Appendf(nil, "%s %s %v", r.Code, r.Record, r.Err))
 	}
 	for what, v := range map[string]any{
-		"the intents": h.intents, "the refusals": h.refusals, "the reasons": h.whys, "the outcomes": h.ends,
+		"the intents": h.intents, "the refusals": h.refusals, "the reasons": h.whys, "the outcomes": slices.Concat(h.ends, h.opened),
 		"the questions": h.asked, "the alerts": h.alerts, "the errors": fmt.Sprint(h.errs),
 	} {
 		b, err := json.Marshal(v)

@@ -23,6 +23,11 @@ type Harness struct {
 	Mute bool
 	// NoCredential says that the wire has no place for a credential.
 	NoCredential bool
+	// Opens says that an action only opens the connection over which the attempts
+	// come, on a wire that has such a thing; nil for none. It is allowed and not asked
+	// about, whatever the battery does to the attempts, and left out of what it counts;
+	// stages that fail or hang fail it too.
+	Opens func(a *ambit.Action) bool
 }
 
 // Setup is what a gate is started with.

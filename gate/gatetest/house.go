@@ -49,7 +49,9 @@ type house struct {
 	ends     []pipeline.End
 	alerts   []string
 	frozen   int
-	live     int // permits
+	live     int                     // permits
+	opening  map[ambit.RecordID]bool // intents that only open a connection
+	opened   []pipeline.End          // how those ended
 	results  []Result
 	errs     []error
 	asked    []pipeline.Question
@@ -105,11 +107,14 @@ func (h *house) Decide(a *ambit.Action) ambit.Decision {
 	if a.Service == "" {
 		return ambit.Decision{By: "no-service", Why: "no service has this name"}
 	}
-	if f := h.get().decide; f != nil {
+	if f := h.get().decide; f != nil && !h.opens(a) {
 		return f(a)
 	}
 	return allow(a)
 }
+
+// opens says whether an action only opens a connection.
+func (h *house) opens(a *ambit.Action) bool { return h.b.h.Opens != nil && h.b.h.Opens(a) }
 
 // Remedy is a line.
 func (h *house) Remedy(*ambit.Action) string { return "a line that would allow it" }
@@ -138,6 +143,13 @@ func (h *house) Intent(ctx context.Context, i pipeline.Intent) (ambit.RecordID, 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last++
+	if h.opens(&i.Action) {
+		if h.opening == nil {
+			h.opening = map[ambit.RecordID]bool{}
+		}
+		h.opening[h.last] = true
+		return h.last, nil
+	}
 	h.events, h.intents = append(h.events, "intent"), append(h.intents, i)
 	return h.last, nil
 }
@@ -160,16 +172,22 @@ func (h *house) Outcome(ctx context.Context, e pipeline.End) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.opening[e.Intent] {
+		h.opened = append(h.opened, e)
+		return nil
+	}
 	h.events, h.ends = append(h.events, "outcome"), append(h.ends, e)
 	return nil
 }
 
 // Mint is the pipeline's Minter.
-func (h *house) Mint(ctx context.Context, _ *ambit.Action) (ambit.SecretValue, error) {
+func (h *house) Mint(ctx context.Context, a *ambit.Action) (ambit.SecretValue, error) {
 	if f := h.get().mint; f != nil {
 		return f(ctx)
 	}
-	h.lock(func() { h.events = append(h.events, "mint") })
+	if !h.opens(a) {
+		h.lock(func() { h.events = append(h.events, "mint") })
+	}
 	return ambit.NewSecret([]byte(canary)), nil
 }
 
@@ -200,8 +218,10 @@ func (w watched) Do(ctx context.Context, a ambit.Action, preview func() string, 
 	var kept pipeline.Permit
 	err := w.h.pipe.Do(ctx, a, preview, func(ctx context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
 		kept = p
-		w.h.lock(func() { w.h.live++ })
-		defer w.h.lock(func() { w.h.live-- })
+		if !w.h.opens(&a) {
+			w.h.lock(func() { w.h.live++ })
+			defer w.h.lock(func() { w.h.live-- })
+		}
 		return perform(ctx, p)
 	})
 	if kept.Check() == nil {

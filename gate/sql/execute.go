@@ -1,0 +1,280 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"ambit"
+	"ambit/catalog/sql"
+	"ambit/pipeline"
+)
+
+// run is one execution on its way through the pipeline.
+type run struct {
+	s      *session
+	list   []sql.Statement
+	acts   []ambit.Action
+	params parameters
+	types  string
+	send   func() (last event, err error)
+
+	whole   bool // the arguments hold all of it, so that a person sees what is approved
+	asked   bool
+	began   bool // it was sent to the database
+	outcome ambit.Outcome
+	detail  string
+	record  ambit.RecordID
+}
+
+// do takes the actions through the pipeline, one inside the other: the statement is
+// sent when the last of them is permitted, and never in part.
+func (r *run) do(ctx context.Context, acts []ambit.Action) error {
+	preview := func() string {
+		r.asked = true
+		return r.preview(ctx)
+	}
+	if len(acts) == 1 {
+		return r.s.g.c.Do.Do(ctx, acts[0], preview, r.perform)
+	}
+	return r.s.g.c.Do.Do(ctx, acts[0], preview, func(ctx context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
+		if err := p.Check(); err != nil {
+			return ambit.Refused, "no permit", err
+		}
+		r.outcome, r.detail = ambit.Refused, "another part of the statement was refused"
+		err := r.do(ctx, acts[1:])
+		return r.outcome, r.detail, err
+	})
+}
+
+// perform is the only place where a statement is sent to the database.
+func (r *run) perform(_ context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
+	if err := p.Check(); err != nil {
+		return ambit.Refused, "no permit", err
+	}
+	if r.record = p.Record(); r.asked && !r.whole {
+		// The person approved what they could not see all of.
+		r.outcome, r.detail = ambit.Refused, "asked without the whole statement"
+		return r.outcome, r.detail, &refusal{code: CodeTooLarge, state: stateRefused, why: "a person cannot be asked about so large a statement", instead: "Send smaller statements, or fewer rows at a time."}
+	}
+	r.began, r.s.ran = true, r.s.ran+1
+	last, err := r.send()
+	switch {
+	case err != nil:
+		r.outcome, r.detail = ambit.OutcomeUnknown, err.Error()
+	case last.kind == 'E':
+		r.outcome, r.detail = ambit.Failed, "error "+last.state
+	default:
+		r.outcome, r.detail = ambit.Performed, last.tag
+	}
+	return r.outcome, r.detail, err
+}
+
+// perform performs the run and tells the agent when it was not. An error ends the
+// session.
+func (s *session) perform(ctx context.Context, r *run, simple bool) error {
+	err := r.do(ctx, r.acts)
+	if r.began || ctx.Err() != nil {
+		return err
+	}
+	if p, ok := errors.AsType[*pipeline.Refusal](err); ok {
+		s.g.unrecorded(ctx, p)
+		return s.fail(told(p), simple)
+	}
+	// Do says that all is well, or fails in its own way, and nothing was sent: never
+	// a silent success.
+	m := message(stateRefused, describe(&r.acts[0]), pipeline.CodeBroken, "nothing was performed", "", r.record)
+	if bad, ok := errors.AsType[*refusal](err); ok {
+		m = message(bad.state, describe(&r.acts[0]), bad.code, bad.why, bad.instead, r.record)
+	}
+	return s.fail(m, simple)
+}
+
+// query takes a simple query: one statement or several, all or none.
+func (s *session) query(ctx context.Context, body []byte) error {
+	var m pgproto3.Query
+	raw, bad := decoded(&m, 'Q', body)
+	if bad != nil {
+		return s.fatal(ctx, bad)
+	}
+	list, err := s.g.c.Reader.Parse(m.String)
+	if err != nil {
+		return s.stop(ctx, notUnderstood(err.Error()), true)
+	}
+	if len(list) == 0 {
+		return s.out.send(true, &pgproto3.EmptyQueryResponse{}, &pgproto3.ReadyForQuery{TxStatus: s.status})
+	}
+	for i := range list {
+		if bad := unfit(&list[i]); bad != nil {
+			return s.stop(ctx, bad, true)
+		}
+		s.forgetCursor(&list[i])
+	}
+	r := &run{s: s, list: list}
+	if bad := r.actions(m.String); bad != nil {
+		return s.stop(ctx, bad, true)
+	}
+	r.send = func() (event, error) {
+		s.listen(true)
+		s.wbuf = append(s.wbuf, raw...)
+		if err := s.write(); err != nil {
+			return event{}, err
+		}
+		last, _, err := s.await("Z")
+		return last, err
+	}
+	return s.perform(ctx, r, true)
+}
+
+// forgetCursor drops a portal whose name a statement of SQL gives to something else.
+func (s *session) forgetCursor(st *sql.Statement) {
+	if st.Kind == sql.KindCursor {
+		s.mu.Lock()
+		delete(s.portals, st.Name)
+		s.mu.Unlock()
+	}
+}
+
+// execute runs a portal.
+func (s *session) execute(ctx context.Context, body []byte) error {
+	var m pgproto3.Execute
+	raw, bad := decoded(&m, 'E', body)
+	if bad != nil {
+		return s.fatal(ctx, bad)
+	}
+	p := s.lookupPortal(m.Portal)
+	switch {
+	case p == nil:
+		return s.stop(ctx, &refusal{code: CodeUnknown, state: "34000", why: "there is no portal " + printable(m.Portal, 64)}, false)
+	case p.of.stmt == nil:
+		return s.later(raw, pending{}, len(s.held) > 0)
+	}
+	s.forgetCursor(p.of.stmt)
+	r := &run{s: s, list: []sql.Statement{*p.of.stmt}, params: p.params, types: p.of.types}
+	if bad := r.actions(p.of.stmt.Text); bad != nil {
+		return s.stop(ctx, bad, false)
+	}
+	if p.begun { // it goes on where it stopped; what it does was decided then
+		r.acts = r.acts[:1]
+		r.acts[0].Operation, r.acts[0].Effect, r.acts[0].Resource = "sql.fetch", ambit.Read, s.database()
+	}
+	r.send = func() (event, error) {
+		p.begun = true
+		return s.sendExecute(raw)
+	}
+	return s.perform(ctx, r, false)
+}
+
+// sendExecute sends an Execute with what waited for it, and with the Sync that has
+// come with it, if it has.
+func (s *session) sendExecute(raw []byte) (last event, err error) {
+	s.mu.Lock()
+	if s.failed {
+		s.mu.Unlock()
+		s.skip = true
+		return event{kind: 'E', state: "an earlier message of the batch failed"}, nil
+	}
+	s.expect = true
+	s.pend = append(s.pend, s.heldPend...)
+	s.mu.Unlock()
+	s.wbuf = append(append(s.wbuf, s.held...), raw...)
+	s.held, s.heldPend, s.sent = nil, nil, true
+	until := "CIsE"
+	if s.upcoming() == 'S' {
+		_, _ = s.next()
+		s.wbuf, until = append(s.wbuf, messageSync...), "Z"
+	} else {
+		s.wbuf = append(s.wbuf, messageFlush...)
+	}
+	if err := s.write(); err != nil {
+		return event{}, err
+	}
+	last, ended, err := s.await(until)
+	s.listen(false)
+	if last.kind == 'E' && !ended {
+		s.skip = true // as the database does
+	}
+	return last, err
+}
+
+// await waits until the database has sent one of the kinds of messages, and returns
+// the last completion or the first error on the way, and whether it takes the next
+// message. The data of a COPY is passed on meanwhile; its Sync was not seen by the
+// database then, and another one follows.
+func (s *session) await(kinds string) (last event, ended bool, err error) {
+	for {
+		ev, ok := <-s.events
+		if ok && ev.kind == 'G' {
+			if kinds == "Z" && s.sent {
+				kinds = "CE"
+			}
+			if ev, ok, err = s.copyIn(); err != nil {
+				return last, false, err
+			}
+			if ok && ev.kind == 0 {
+				continue
+			}
+		}
+		if !ok {
+			return last, false, errEnded
+		}
+		if ev.kind == 'Z' {
+			s.status, s.sent = ev.status, false
+			s.listen(false)
+		} else if last.kind != 'E' {
+			last = ev
+		}
+		if strings.IndexByte(kinds, ev.kind) >= 0 || ev.kind == 'Z' {
+			return last, ev.kind == 'Z', nil
+		}
+	}
+}
+
+// copyIn passes the agent's data on until it ends, or until the database has had
+// enough of it; then it returns what the database said.
+func (s *session) copyIn() (ev event, ok bool, err error) {
+	for {
+		if len(s.queue) == 0 {
+			if err := s.write(); err != nil {
+				return ev, false, err
+			}
+			select {
+			case ev, ok = <-s.events:
+				return ev, ok, nil
+			case fs, more := <-s.in:
+				if !more {
+					return ev, false, errTerminate
+				}
+				s.queue = fs
+			}
+		}
+		f, _ := s.next()
+		switch f.kind {
+		case 'd', 'c', 'f':
+			if s.wbuf = appendFrame(s.wbuf, f.kind, f.body); f.kind != 'd' || len(s.wbuf) > maxSmall {
+				if err := s.write(); err != nil {
+					return ev, false, err
+				}
+			}
+			if f.kind != 'd' {
+				return event{}, true, nil
+			}
+		case 'H', 'S': // the database ignores both here (section 53.2.6)
+		default:
+			return ev, false, errTerminate
+		}
+	}
+}
+
+func (s *session) hasFailed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// database is the resource of what has no table.
+func (s *session) database() ambit.Resource {
+	return ambit.Resource{Kind: "database", Segments: []string{s.db.Name}}
+}

@@ -1,0 +1,296 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"ambit"
+	"ambit/catalog/sql"
+)
+
+// prepared is a statement that was read and parsed; nil Statement is an empty one.
+type prepared struct {
+	stmt  *sql.Statement
+	types string // of the parameters, as the client gave them; they decide what a statement means
+	size  int    // bytes that it keeps
+}
+
+// portal is a prepared statement with its parameters.
+type portal struct {
+	of     *prepared
+	params parameters
+	size   int  // bytes that it keeps
+	begun  bool // its first execution was permitted
+}
+
+// parse reads a statement for later. What it does is decided when it is executed;
+// to parse it only looks names up.
+func (s *session) parse(ctx context.Context, body []byte) error {
+	var m pgproto3.Parse
+	raw, bad := decoded(&m, 'P', body)
+	if bad != nil {
+		return s.fatal(ctx, bad)
+	}
+	list, err := s.g.c.Reader.Parse(m.Query)
+	switch {
+	case err != nil:
+		return s.stop(ctx, notUnderstood(err.Error()), false)
+	case len(list) > 1:
+		return s.stop(ctx, notUnderstood("a prepared statement is one statement"), false)
+	}
+	p := &prepared{size: len(m.Query) + 256}
+	if len(list) == 1 {
+		if bad := unfit(&list[0]); bad != nil {
+			return s.stop(ctx, bad, false)
+		}
+		p.stmt = &list[0]
+	}
+	for _, oid := range m.ParameterOIDs {
+		if p.types += fmt.Sprintf("%d,", oid); len(p.types) > maxArg {
+			return s.stop(ctx, &refusal{code: CodeBusy, state: stateMemory, why: "the statement has too many parameters"}, false)
+		}
+	}
+	s.mu.Lock()
+	many := len(s.named) >= s.g.c.Limits.Names
+	s.mu.Unlock()
+	if many || !s.take(p.size) {
+		return s.stop(ctx, &refusal{code: CodeBusy, state: stateMemory, why: "too many statements are prepared", instead: "Close some, or connect anew."}, false)
+	}
+	return s.later(raw, pending{kind: 'P', name: m.Name, stmt: p}, len(s.held) > 0)
+}
+
+// keepName replaces a prepared statement by name; nil removes it. The caller holds
+// the lock.
+func (s *session) keepName(name string, p *prepared) {
+	if old := s.named[name]; old != nil {
+		s.give(old.size)
+	}
+	if delete(s.named, name); p != nil {
+		s.named[name] = p
+	}
+}
+
+// unfit refuses statements whose meaning this connection could lose sight of: one
+// that is prepared by SQL could be executed by its name later, as another one.
+func unfit(st *sql.Statement) *refusal {
+	if st.Kind == sql.KindPrepare && st.Operation == "sql.prepare" || st.Kind == sql.KindExecute {
+		return &refusal{code: CodeUnknown, state: stateRefused, why: "PREPARE and EXECUTE hide what is executed",
+			instead: "Send the statement itself, or prepare it by your client's own means (the extended query protocol)."}
+	}
+	return nil
+}
+
+// lookup finds a prepared statement as the database will know it when it gets there.
+func (s *session) lookup(name string) *prepared {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.named[name]
+	for _, x := range append(s.pend[:len(s.pend):len(s.pend)], s.heldPend...) {
+		switch {
+		case x.kind == 'P' && x.name == name:
+			p = x.stmt
+		case x.kind == 'C' && x.of == 'S' && x.name == name:
+			p = nil
+		}
+	}
+	return p
+}
+
+func (s *session) lookupPortal(name string) *portal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.portals[name]
+	for _, x := range append(s.pend[:len(s.pend):len(s.pend)], s.heldPend...) {
+		switch {
+		case x.kind == 'B' && x.name == name:
+			p = x.port
+		case x.kind == 'C' && x.of == 'P' && x.name == name:
+			p = nil
+		}
+	}
+	return p
+}
+
+// later sends a message to the database with what follows it, or holds it back until
+// an Execute is permitted.
+func (s *session) later(raw []byte, p pending, hold bool) error {
+	if hold {
+		if s.held, s.heldPend = append(s.held, raw...), append(s.heldPend, p); len(s.held) > s.g.c.Limits.BindBytes+maxSmall {
+			return &refusal{code: CodeBusy, state: stateMemory, why: "too much waits for its Execute"}
+		}
+		return nil
+	}
+	s.mu.Lock()
+	if p.kind != 0 {
+		s.pend = append(s.pend, p)
+	}
+	many := len(s.pend) > s.g.c.Limits.Names
+	s.mu.Unlock()
+	if many {
+		return &refusal{code: CodeBusy, state: stateMemory, why: "too many messages wait for a Sync"}
+	}
+	s.wbuf, s.sent = append(s.wbuf, raw...), true
+	if len(s.wbuf) > maxSmall {
+		return s.write()
+	}
+	return nil
+}
+
+// bind gives a statement its parameters. Planning may run functions that claim to be
+// immutable; so what is not known to be harmless waits for its Execute.
+func (s *session) bind(ctx context.Context, body []byte) error {
+	var m pgproto3.Bind
+	raw, bad := decoded(&m, 'B', body)
+	if bad != nil {
+		return s.fatal(ctx, bad)
+	}
+	of := s.lookup(m.PreparedStatement)
+	if of == nil {
+		return s.stop(ctx, &refusal{code: CodeUnknown, state: "26000", why: "there is no prepared statement " + printable(m.PreparedStatement, 64)}, false)
+	}
+	p := &portal{of: of, params: s.parameters(&m)}
+	return s.later(raw, pending{kind: 'B', name: m.DestinationPortal, port: p}, len(s.held) > 0 || of.stmt != nil && of.stmt.Effect.Worst() == ambit.Irreversible)
+}
+
+// describe asks what a statement returns, which changes nothing.
+func (s *session) describe(ctx context.Context, f frame) error {
+	var m pgproto3.Describe
+	raw, bad := decoded(&m, 'D', f.body)
+	if bad == nil && m.ObjectType != 'S' && m.ObjectType != 'P' {
+		bad = badProtocol("it asks to describe what does not exist")
+	}
+	if bad != nil {
+		return s.fatal(ctx, bad)
+	}
+	return s.later(raw, pending{}, len(s.held) > 0)
+}
+
+func (s *session) closeName(ctx context.Context, f frame) error {
+	var m pgproto3.Close
+	raw, bad := decoded(&m, 'C', f.body)
+	if bad == nil && m.ObjectType != 'S' && m.ObjectType != 'P' {
+		bad = badProtocol("it asks to close what does not exist")
+	}
+	if bad != nil {
+		return s.fatal(ctx, bad)
+	}
+	return s.later(raw, pending{kind: 'C', name: m.Name, of: m.ObjectType}, len(s.held) > 0)
+}
+
+// waiting refuses to go on while something waits for its Execute.
+func (s *session) waiting(ctx context.Context) (bool, error) {
+	if len(s.held) == 0 {
+		return false, nil
+	}
+	return true, s.stop(ctx, &refusal{code: CodeUnknown, state: stateRefused, why: "parameters were bound to a statement that cannot be undone, and it is not executed with them",
+		instead: "Send Bind and Execute together."}, false)
+}
+
+// flushed sends what was gathered, and has the database answer it.
+func (s *session) flushed(ctx context.Context) error {
+	if stopped, err := s.waiting(ctx); stopped {
+		return err
+	}
+	s.wbuf = append(s.wbuf, messageFlush...)
+	return s.write()
+}
+
+const (
+	messageFlush = "H\x00\x00\x00\x04"
+	messageSync  = "S\x00\x00\x00\x04"
+)
+
+// sync ends what belongs together, and waits until the database has.
+func (s *session) sync(ctx context.Context) error {
+	if !s.skip {
+		if _, err := s.waiting(ctx); err != nil {
+			return err
+		}
+	}
+	s.skip = false
+	s.listen(true)
+	s.wbuf = append(s.wbuf, messageSync...)
+	if err := s.write(); err != nil {
+		return err
+	}
+	_, _, err := s.await("Z")
+	return err
+}
+
+// listen says whether the session waits for events.
+func (s *session) listen(on bool) (failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expect = on
+	return s.failed
+}
+
+// stop tells the agent of a refusal of the gate itself. What it belongs to fails as
+// if the database had said so: an open transaction is rolled back at its end, and
+// nothing that came before in the same batch stays.
+func (s *session) stop(ctx context.Context, bad *refusal, simple bool) error {
+	return s.fail(s.g.refuse(ctx, s.a.connAction(), bad), simple)
+}
+
+// brokenStatement is no statement in any language: the database refuses it, and
+// with it what it belongs to.
+const brokenStatement = "refused by ambit"
+
+// fail makes the database fail where the agent is told that something failed, so
+// that both are of one mind about the transaction.
+func (s *session) fail(m *pgproto3.ErrorResponse, simple bool) error {
+	s.held, s.heldPend = nil, nil
+	if simple {
+		return s.failSimple(m)
+	}
+	s.skip = true
+	if s.status != 'T' && !s.sent {
+		return s.out.send(true, m)
+	}
+	s.mu.Lock()
+	failed := s.failed
+	s.expect, s.swallow = !failed, !failed
+	s.mu.Unlock()
+	if failed {
+		return nil // the agent knows of an error already, and the database skips
+	}
+	b, err := (&pgproto3.Parse{Name: "ambit", Query: brokenStatement}).Encode(nil)
+	if err != nil {
+		return err
+	}
+	s.wbuf = append(append(s.wbuf, b...), messageFlush...)
+	if err := s.write(); err != nil {
+		return err
+	}
+	_, _, err = s.await("E")
+	s.listen(false)
+	if err != nil {
+		return err
+	}
+	return s.out.send(true, m)
+}
+
+// failSimple answers a simple query with a refusal.
+func (s *session) failSimple(m *pgproto3.ErrorResponse) error {
+	if s.status != 'T' && !s.sent {
+		return s.out.send(true, m, &pgproto3.ReadyForQuery{TxStatus: s.status})
+	}
+	s.mu.Lock()
+	s.expect, s.swallow = true, !s.failed
+	s.mu.Unlock()
+	if err := s.out.send(false, m); err != nil {
+		return err
+	}
+	b, err := (&pgproto3.Query{String: brokenStatement}).Encode(nil)
+	if err != nil {
+		return err
+	}
+	s.wbuf = append(s.wbuf, b...)
+	if err := s.write(); err != nil {
+		return err
+	}
+	_, _, err = s.await("Z")
+	return err
+}
