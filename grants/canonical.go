@@ -122,17 +122,8 @@ func (s *Service) object() object {
 	if s.Git {
 		o["git"] = true
 	}
-	if c := s.Credential; c != nil {
-		switch {
-		case c.Env != "":
-			o["credential"] = object{"env": c.Env}
-		case c.File != "":
-			o["credential"] = object{"file": c.File}
-		case c.JWT != "":
-			o["credential"] = object{"jwt": c.JWT}
-		default:
-			o["credential"] = object{"command": c.Command}
-		}
+	if s.Credential != nil {
+		o["credential"] = s.Credential.object()
 	}
 	if in := s.Inject; in != nil {
 		v := object{}
@@ -142,6 +133,28 @@ func (s *Service) object() object {
 			}
 		}
 		o["inject"] = v
+	}
+	return o
+}
+
+func (c *Credential) object() object {
+	var place object
+	switch {
+	case c.Env != "":
+		place = object{"env": c.Env}
+	case c.File != "":
+		place = object{"file": c.File}
+	case c.JWT != "":
+		place = object{"jwt": c.JWT}
+	default:
+		place = object{"command": c.Command}
+	}
+	if c.App == 0 {
+		return place
+	}
+	o := object{"app": c.App, "key": place}
+	if c.Installation != 0 {
+		o["installation"] = c.Installation
 	}
 	return o
 }

@@ -85,6 +85,7 @@ func compile(f *File, k Kinds, now time.Time, r *reporter, broken bool) *Grants 
 		c.line(l)
 	}
 	c.build()
+	c.apps()
 	c.envs(f)
 	if !broken && len(r.errs) == before {
 		c.expectations()

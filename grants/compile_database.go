@@ -38,7 +38,7 @@ func (c *compiler) database(full *Service, k Kind) {
 	case cred == nil:
 		c.service(full, full.Name.Pos, "add credential: {env: NAME}, of a variable that holds the URL of a role that can make roles",
 			"the database %s has no credential: the task's own role is made with it", full.Name.Value)
-	case cred.JWT != "":
+	case cred.JWT != "" || cred.App != 0:
 		c.service(full, cred.Pos, "write credential: {env: NAME}", "a database takes no token: its credential is the URL of a role that can make roles")
 	}
 	c.encrypted(full)

@@ -132,7 +132,11 @@ func (c *compiler) credential(s *Service, k Kind) {
 		}
 		s.Inject = &in
 	}
-	if len(s.Env) == 0 && cred.Env != "" {
+	switch {
+	case len(s.Env) > 0:
+	case cred.App != 0:
+		s.Env = []Text{{appVariable, cred.Pos}} // never that of the key
+	case cred.Env != "":
 		s.Env = []Text{{cred.Env, cred.Pos}}
 	}
 }

@@ -178,7 +178,7 @@ func (c *container) sameCredential(a, b *Credential) bool {
 	}
 	// A command's arguments may be paths, which start where the command does.
 	home := len(a.Command) == 0 || c.child.kinds.place() == c.parent.kinds.place()
-	return a.Env == b.Env && a.JWT == b.JWT && c.samePath(a.File, b.File) && slices.Equal(a.Command, b.Command) && home
+	return a.App == b.App && a.Installation == b.Installation && a.Env == b.Env && a.JWT == b.JWT && c.samePath(a.File, b.File) && slices.Equal(a.Command, b.Command) && home
 }
 
 func sameInject(a, b *Inject) bool {

@@ -134,13 +134,16 @@ type Service struct {
 	TLS          Text        // of a database: "on", "off" or ""
 }
 
-// Credential says where the broker finds the secret. Exactly one is set.
+// Credential says where the broker finds the secret. Exactly one of Env, File,
+// Command and JWT is set. With App, it is where the App's private key is kept.
 type Credential struct {
-	Pos     Pos
-	Env     string   // a variable of `ambit run`'s environment
-	File    string   // a path
-	Command []string // argv of a program that prints it
-	JWT     string   // an audience: the task's own JWT-SVID for it is the credential
+	Pos          Pos
+	App          int      // a GitHub App's ID; 0 when the secret is itself the credential
+	Installation int      // of the App; 0 when it is found by the repositories' owner
+	Env          string   // a variable of `ambit run`'s environment
+	File         string   // a path
+	Command      []string // argv of a program that prints it
+	JWT          string   // an audience: the task's own JWT-SVID for it is the credential
 }
 
 // Inject says how the credential is put into a request. Exactly one of Header,

@@ -30,6 +30,7 @@ func testKinds() Kinds {
 				Operation{"github.repos.get", ambit.Read, "Read a repository"}, Operation{"github.repos.delete", ambit.Irreversible, ""},
 				Operation{"github.pulls.list", ambit.Read, ""}, Operation{"github.pulls.create", ambit.Write, "Open a pull request"},
 				Operation{"github.pulls.merge", ambit.Irreversible, "Merge a pull request"}),
+			Permissions: testPermissions,
 		},
 		Kind{
 			Name: "anthropic", Resource: "api", Example: "messages", Hosts: []string{"api.anthropic.com"},
@@ -45,6 +46,13 @@ func testKinds() Kinds {
 		})
 	k.Classify = testClassify
 	return k
+}
+
+func testPermissions(operation string) []string {
+	return map[string][]string{
+		"git.fetch": {"contents:read"}, "git.push": {"contents:write"}, "github.repos.get": {"metadata:read"}, "github.pulls.list": {"pull_requests:read"},
+		"github.pulls.create": {"pull_requests:write"}, "github.pulls.merge": {"contents:write", "pull_requests:write"}, "github.repos.delete": {"administration:write"},
+	}[operation]
 }
 
 // testClassify knows the few requests that the tests make.

@@ -60,6 +60,9 @@ type Kind struct {
 	Prefix string
 	// Inject is how the credential is injected when the file does not say.
 	Inject Inject
+	// Permissions lists what a token of an App needs for an operation, each as
+	// "contents:read". A kind that has it takes Apps. nil takes none.
+	Permissions func(operation string) []string
 }
 
 // Operation is one known operation of a kind.

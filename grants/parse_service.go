@@ -179,11 +179,19 @@ func (w *walker) credential(n *yaml.Node) *Credential {
 		w.add(c.Pos, credentialFix, "a credential is not written into the file")
 		return nil
 	}
-	m := w.fields(n, "a credential", "env", "file", "command", "jwt")
+	m := w.fields(n, "a credential", "env", "file", "command", "jwt", "app", "key", "installation")
+	if m["app"] != nil || m["key"] != nil || m["installation"] != nil {
+		return w.app(n, m)
+	}
 	if n.Kind == yaml.MappingNode && len(m) != 1 {
 		w.add(c.Pos, credentialFix, "a credential is kept in exactly one place")
 		return nil
 	}
+	return w.place(c, m)
+}
+
+// place reads where a secret is kept.
+func (w *walker) place(c *Credential, m map[string]*yaml.Node) *Credential {
 	if v := m["env"]; v != nil {
 		if v.Kind != yaml.ScalarNode || !credentialName(v.Value) {
 			w.add(nodePos(v), "write the variable's name, such as GITHUB_TOKEN, not its value", "env is not the name of a variable in capital letters")

@@ -263,7 +263,7 @@ func (p *page) service(s *Service) string {
 		out += ", trusting " + s.CA.Value
 	}
 	if c := s.Credential; c != nil {
-		out += "; " + credentialWords(s, c)
+		out += "; " + p.g.credentialWords(s, c)
 	}
 	if s.Profile != "" {
 		out += " (profile " + s.Profile + ")"
@@ -300,11 +300,16 @@ func (p *page) database(s *Service, hosts []string) string {
 	return out
 }
 
-func credentialWords(s *Service, c *Credential) string {
+func (g *Grants) credentialWords(s *Service, c *Credential) string {
 	if c.JWT != "" {
 		return "its credential is the task's own identity, as a token for " + show(c.JWT) + " that lives for minutes and is added outside: the agent never has it"
 	}
 	out := "its credential comes from " + credentialSource(c) + " and is added outside: the agent never has it"
+	if c.App != 0 {
+		scope, _ := g.App(s.Name.Value)
+		out = fmt.Sprintf("its credential is a token of GitHub App %d, made for the task and revoked at its end, for %s, as far as the App has them; "+
+			"the App's key comes from %s and never leaves the daemon; the token is added outside: the agent never has it", c.App, scope.words(), credentialSource(c))
+	}
 	if len(s.Env) > 0 {
 		out += ", and sees a placeholder in " + join(texts(s.Env))
 	}

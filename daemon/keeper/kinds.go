@@ -26,8 +26,9 @@ func Kinds(workspace, home string) grants.Kinds {
 		}
 	}
 	bearer := grants.Inject{Header: "Authorization", Format: "Bearer {}"}
-	k.List = append(k.List,
-		kindOf("github", "repo", 2, "acme/web", bearer, true),
+	github := kindOf("github", "repo", 2, "acme/web", bearer, true)
+	github.Permissions = catalog.GitHubPermissions
+	k.List = append(k.List, github,
 		kindOf("anthropic", "api", 0, "messages", grants.Inject{Header: "X-Api-Key", Format: "{}"}, false),
 		kindOf("openai", "api", 0, "responses", bearer, false),
 	)
