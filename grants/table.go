@@ -33,15 +33,49 @@ const AllColumns = "*"
 // databaseKind has the operations of SQL statements. Which statement is which is
 // not known here: whoever classifies uses these names.
 func databaseKind() Kind {
+	const read, write, ends = ambit.Read, ambit.Write, ambit.Irreversible
 	return Kind{
 		Name: "postgres", Resource: kindTable, Segments: 2, Example: "public.orders", Prefix: "sql.", Port: 5432, Operations: []Operation{
-			{"sql.select", ambit.Read, "Read rows"},
-			{"sql.insert", ambit.Write, "Add rows"},
-			{"sql.update", ambit.Write, "Change rows"},
-			{"sql.delete", ambit.Irreversible, "Delete rows"},
-			{"sql.truncate", ambit.Irreversible, "Delete all rows"},
+			{"sql.select", read, "Read rows"},
+			{"sql.insert", write, "Add rows"},
+			{"sql.update", write, "Change rows"},
+			{"sql.delete", ends, "Delete rows"},
+			{"sql.truncate", ends, "Delete all rows"},
+			{"sql.lock", write, "Lock tables"},
+			{"sql.references", ends, "Refer to a table from another"},
+			{"sql.create", ends, "Create tables and other objects"},
+			{"sql.alter", ends, "Alter tables and other objects"},
+			{"sql.drop", ends, "Drop tables and other objects"},
+			{"sql.grant", ends, "Grant or revoke rights in the database"},
+			{"sql.copy", ends, "Copy to or from files and programs of the server"},
+			{"sql.call", ends, "Call functions that may do anything"},
+			{"sql.do", ends, "Run code in the server"},
+			{"sql.load", ends, "Load a library into the server"},
+			{"sql.execute", ends, "Execute what was prepared by SQL"},
+			{"sql.upkeep", ends, "Vacuum, analyze or reindex"},
+			{"sql.other", ends, "Run other statements"},
+			{"sql.notify", write, "Send a message to others who listen"},
+			{"sql.connect", read, "Connect"},
+			{"sql.cancel", read, "Cancel its own statement"},
+			{"sql.transaction", read, "Begin and end transactions"},
+			{"sql.set", read, "Set how values are shown"},
+			{"sql.show", read, "Show settings"},
+			{"sql.discard", read, "Discard what the session keeps"},
+			{"sql.prepare", read, "Prepare statements"},
+			{"sql.deallocate", read, "Forget prepared statements"},
+			{"sql.declare", read, "Declare cursors"},
+			{"sql.fetch", read, "Fetch from cursors"},
+			{"sql.close", read, "Close cursors"},
+			{"sql.listen", read, "Listen to messages"},
+			{"sql.explain", read, "Explain how a statement would run"},
+			{"sql.preview", read, "Show a person what a statement would touch"},
 		},
 	}
+}
+
+// tableOperations are those for which a database has a right on a table.
+func tableOperations() []string {
+	return []string{"sql.delete", "sql.insert", "sql.select", "sql.truncate", "sql.update"}
 }
 
 // parseTable reads "public.orders", "public.customers(id, city)", "public.*", or
@@ -256,8 +290,9 @@ type TableRight struct {
 	Table   string   // "*" for every table of the schema
 	Except  []string // tables of the schema that are taken out again; only with Table "*"
 	Columns []string // sorted; nil for all
-	// Operations are those that the line gives, sorted: "sql.select", "sql.insert",
-	// "sql.update", "sql.delete", "sql.truncate" and the others of the kind.
+	// Operations are those that the line gives and for which there is a right on a
+	// table, sorted: of "sql.delete", "sql.insert", "sql.select", "sql.truncate",
+	// "sql.update". A column of delete or truncate means nothing.
 	Operations []string
 }
 
@@ -273,7 +308,7 @@ func (g *Grants) Rights(service string) (out []TableRight) {
 		if r.service != service || r.line.Implied {
 			continue
 		}
-		ops := r.operations(g.kindOf(service))
+		ops := r.tableOperations(g.kindOf(service))
 		for _, p := range r.patterns {
 			if right, ok := r.right(p, ops); ok {
 				out = append(out, right)
@@ -286,10 +321,10 @@ func (g *Grants) Rights(service string) (out []TableRight) {
 	return out
 }
 
-// operations lists the known operations that a rule gives.
-func (r *rule) operations(k Kind) (out []string) {
+// tableOperations lists the operations on tables that a rule gives.
+func (r *rule) tableOperations(k Kind) (out []string) {
 	for _, o := range k.Operations {
-		if r.operation(o.Name) && r.fits(o.Effect.Worst()) {
+		if r.operation(o.Name) && r.fits(o.Effect.Worst()) && slices.Contains(tableOperations(), o.Name) {
 			out = append(out, o.Name)
 		}
 	}
