@@ -68,7 +68,7 @@ type Access struct {
 	Schema    string // an unqualified name is pg_catalog's when pg_catalog has it, else public's
 	Table     string
 
-	// Columns are sorted and never empty for a table: ["*"] means all of them,
-	// also when it cannot be told which.
+	// Columns are sorted. ["*"] means all of them, also when it cannot be told
+	// which; none, as for SELECT count(*), that only the number of rows is used.
 	Columns []string
 }

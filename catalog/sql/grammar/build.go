@@ -2,10 +2,11 @@ package grammar
 
 import "encoding/binary"
 
-// Field is a field of a node to make: nodes, or a number.
+// Field is a field of a node to make: nodes, a text or a number.
 type Field struct {
 	Name  string
 	Nodes []*Node
+	Text  string
 	Num   uint64
 }
 
@@ -21,6 +22,10 @@ func Make(typ string, set ...Field) *Node {
 		f := m.byName[s.Name]
 		if f == nil {
 			return nil
+		}
+		if f.text {
+			raw = appendBytes(raw, f.number, []byte(s.Text))
+			continue
 		}
 		if f.msg == nil {
 			raw = binary.AppendUvarint(binary.AppendUvarint(raw, f.number<<3), s.Num)
