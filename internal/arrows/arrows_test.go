@@ -104,7 +104,7 @@ var libraries = []struct {
 	{"syscall", []string{"sandbox", "audit", "daemon", "config", "broker", "cmd", "internal"}, "raw system calls stay in the sandbox; the others lock, sync, ask who owns, name signals and end process groups"},
 	{"golang.org/x/sys", []string{"sandbox", "audit", "daemon", "identity", "broker"}, "raw system calls stay in the sandbox; the others lock and sync"},
 	{"github.com/ncruces/go-sqlite3", []string{"store"}, "a database driver outside the store would be a second truth"},
-	{"github.com/jackc/pgx/v5/pgconn", []string{"broker/postgres"}, "whoever makes and ends a task's roles speaks to the database as its administrator, and nobody else does; it keeps no state there"},
+	{"github.com/jackc/pgx/v5/pgconn", []string{"broker/postgres", "gate/sql"}, "whoever makes and ends a task's roles speaks to the database as its administrator, and nobody else does; it keeps no state there. In tests of the gate it is the agent's client"},
 	{"database/sql", []string{"store"}, "a database driver outside the store would be a second truth"},
 	{"os/exec", []string{"sandbox", "broker", "daemon", "cmd", "internal", "gate/web"}, "who starts programs is a short list"},
 }
