@@ -97,9 +97,9 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := p.Report(func(ref string) string { return "no\x1b[31m\n" + ref }, []string{"record 7\r\n\u202eevil"})
+	got := p.Report(func(ref string) string { return "no\x1b[31m\n" + ref }, []string{"  record 7\r\n\u202eevil …\n"})
 	status := pkt("unpack ok\n") + pkt("ng refs/heads/a no?[31m refs/heads/a\n") + pkt("ng refs/heads/b no?[31m refs/heads/b\n") + "0000"
-	if want := pkt("\x02record 7 ?evil\n") + pkt("\x01"+status) + "0000"; string(got) != want {
+	if want := pkt("\x02  record 7? ?evil …\n") + pkt("\x01"+status) + "0000"; string(got) != want {
 		t.Errorf("%q\nwant %q", got, want)
 	}
 	p.Capabilities = []string{"report-status"}

@@ -2,6 +2,7 @@ package git
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -42,16 +43,22 @@ func (p *Push) Report(why func(ref string) string, notes []string) []byte {
 	return append(b, "0000"...)
 }
 
-// plainLine makes one line of printable ASCII of s, cut at most bytes.
+// plainLine makes one line of s, cut at most bytes: what has no shape of its own, or
+// turns text around, becomes a question mark.
 func plainLine(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f || r == utf8.RuneError {
-			return '?'
+	var b strings.Builder
+	for _, r := range strings.TrimRight(s, " \t\r\n") {
+		switch {
+		case r == '\t' || r == '\n':
+			r = ' '
+		case r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Me, r):
+			r = '?'
 		}
-		return r
-	}, strings.Join(strings.Fields(s), " "))
-	if len(s) > most {
-		s = s[:most-3] + "..."
+		if b.Len()+utf8.RuneLen(r) > most-len("...") {
+			b.WriteString("...")
+			break
+		}
+		b.WriteRune(r)
 	}
-	return s
+	return b.String()
 }

@@ -93,6 +93,12 @@ func (k *keeper) spec(folder string) (sandbox.Spec, error) {
 	walled := protect(k.grants)
 	data := gitTemplate(walled)
 	data["/etc/hosts"], data["/etc/resolv.conf"] = hostsFile(host), []byte(resolvConf)
+	switch config, err := k.plan.gitConfig(); {
+	case err != nil:
+		return sandbox.Spec{}, err
+	case config != nil:
+		data[gitConfigPath] = config
+	}
 	return sandbox.Spec{
 		Argv: k.argv(), Dir: dir, Hostname: host, Files: append(roots, k.plan.files...), Home: home, HomeAt: insideHome,
 		Protect: walled, Data: data,

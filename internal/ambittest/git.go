@@ -21,20 +21,27 @@ type Git struct {
 	Token Canary
 	Root  string // the folder of the bare repositories
 
+	// Old is another token, which the server takes too and which may do everything.
+	Old Canary
+
 	mu      sync.Mutex
 	private map[string]bool // by path
+	seen    map[string]int  // by the secret that came with requests
 }
 
 // NewGit starts one. Its certificate is for names.
 func NewGit(t testing.TB, ca *CA, names ...string) *Git {
 	t.Helper()
-	g := &Git{Token: NewCanary("git token"), Root: OpenDir(t), private: map[string]bool{}}
+	g := &Git{Token: NewCanary("git token"), Old: NewCanary("old git token"), Root: OpenDir(t), private: map[string]bool{}, seen: map[string]int{}}
 	backend := filepath.Join(strings.TrimSpace(Output(t, "", "git", "--exec-path")), "git-http-backend")
 	h := &cgi.Handler{
 		Path: backend,
 		Env:  []string{"GIT_PROJECT_ROOT=" + g.Root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "HOME=" + g.Root},
 	}
-	g.Server = ServeTLS(t, ca, g.authorized(whole(h)), names...)
+	m := http.NewServeMux()
+	m.Handle("/", g.authorized(whole(h)))
+	m.Handle("/repos/", g.api(t))
+	g.Server = ServeTLS(t, ca, m, names...)
 	return g
 }
 
@@ -89,7 +96,7 @@ func (g *Git) authorized(h http.Handler) http.Handler {
 		repo, _, _ := strings.Cut(r.URL.Path, ".git/")
 		_, pass, ok := r.BasicAuth()
 		switch {
-		case ok && pass == g.Token.Value:
+		case ok && g.accepts(pass):
 			r.Header.Set("X-Remote-User", "agent")
 		case push || g.isPrivate(repo+".git") || ok:
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
