@@ -90,10 +90,12 @@ func word(s string) *grammar.Node {
 
 func output(n *grammar.Node) *grammar.Node { return grammar.Make("ResTarget", one("val", n)) }
 
+// noSetOperation is SETOP_NONE: a query that is no UNION.
+func noSetOperation() grammar.Field { return grammar.Field{Name: "op", Num: 1} }
+
 // selects makes SELECT … FROM the relations WHERE the condition.
 func (v view) selects(more ...grammar.Field) *grammar.Node {
-	fields := append(more, one("from_clause", append([]*grammar.Node{v.n.Node("relation")}, v.n.List(v.from)...)...),
-		grammar.Field{Name: "limit_option", Num: 1}, grammar.Field{Name: "op", Num: 1})
+	fields := append(more, one("from_clause", append([]*grammar.Node{v.n.Node("relation")}, v.n.List(v.from)...)...), noSetOperation())
 	for _, f := range []string{"where_clause", "with_clause"} {
 		if c := v.n.Node(f); c != nil {
 			fields = append(fields, one(f, c))
@@ -122,12 +124,12 @@ func (v view) count() *grammar.Node {
 	id := v.row()
 	rows := v.selects(one("distinct_clause", id...), one("target_list", output(id[0]), output(id[1])))
 	from := grammar.Make("RangeSubselect", one("subquery", rows), one("alias", grammar.Make("Alias", grammar.Field{Name: "aliasname", Text: "touched"})))
-	return grammar.Make("SelectStmt", one("target_list", call), one("from_clause", from), grammar.Field{Name: "limit_option", Num: 1}, grammar.Field{Name: "op", Num: 1})
+	return grammar.Make("SelectStmt", one("target_list", call), one("from_clause", from), noSetOperation())
 }
 
 func (v view) rows() *grammar.Node {
 	limit := grammar.Make("A_Const", one("ival", grammar.Make("Integer", grammar.Field{Name: "ival", Num: previewRows})))
-	fields := []grammar.Field{one("target_list", output(v.target(grammar.Make("A_Star")))), one("limit_count", limit), {Name: "limit_option", Num: 2}}
+	fields := []grammar.Field{one("target_list", output(v.target(grammar.Make("A_Star")))), one("limit_count", limit), {Name: "limit_option", Num: 2}} // LIMIT_OPTION_COUNT
 	if len(v.n.List(v.from)) > 0 {
 		fields = append(fields, one("distinct_clause", v.row()...))
 	}

@@ -51,7 +51,7 @@ func answer(text string) string {
 
 // corpus goes through a file of statements: each stands on lines of its own,
 // and after it what it would do, on a line that begins with "=> ".
-func corpus(t *testing.T, file string) (cases [][2]string) {
+func corpus(t testing.TB, file string) (cases [][2]string) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {

@@ -168,7 +168,11 @@ func (p *Postgres) certificate(t testing.TB, cfg PostgresConfig, attr *syscall.S
 	}
 }
 
-// start runs the server as a child of the test until the test ends.
+// watch runs a server until the standard input ends, as it does also when the
+// test is killed, and then removes what the server kept.
+const watch = `"$0/postgres" -D "$1" & pid=$!; cat >/dev/null; kill -QUIT $pid; wait $pid; rm -rf "$1"`
+
+// start runs the server until the test ends.
 func (p *Postgres) start(t testing.TB, attr *syscall.SysProcAttr) {
 	t.Helper()
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -176,20 +180,23 @@ func (p *Postgres) start(t testing.TB, attr *syscall.SysProcAttr) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	c := exec.Command(filepath.Join(p.bin, "postgres"), "-D", p.Dir)
+	c := exec.Command("/bin/sh", "-c", watch, p.bin, p.Dir)
 	c.Env, c.Dir, c.SysProcAttr, c.Stdout, c.Stderr = Plain(), p.Dir, attr, log, log
+	lives, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() { c.Wait(); close(ended) }()
 	t.Cleanup(func() {
-		c.Process.Signal(syscall.SIGQUIT) // at once: nothing of it is kept
+		lives.Close()
 		select {
 		case <-ended:
-		case <-time.After(30 * time.Second):
-			c.Process.Kill()
-			<-ended
+		case <-time.After(time.Minute):
+			t.Error("PostgreSQL does not end")
 		}
 	})
 	if !Eventually(time.Minute, func() bool { return p.answers() || hasEnded(ended) }) || hasEnded(ended) {
