@@ -13,7 +13,7 @@ import (
 func Kinds(workspace, home string) grants.Kinds {
 	k := grants.DefaultKinds()
 	k.Workspace, k.Home = workspace, home
-	k.Classify, k.Bodies = classify, bodies
+	k.Classify, k.Bodies, k.Statements = classify, bodies, statements()
 	k.Group, k.MovesRefs = catalog.Group, catalog.MovesRefs
 	k.CheckPath = func(path string) error {
 		_, err := catalog.ParsePattern(path)

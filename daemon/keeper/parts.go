@@ -18,6 +18,7 @@ import (
 	"ambit"
 	"ambit/broker"
 	"ambit/daemon/wire"
+	gatesql "ambit/gate/sql"
 	"ambit/gate/web"
 	"ambit/grants"
 	"ambit/pipeline"
@@ -202,9 +203,10 @@ func (k *keeper) refusedName(name string) {
 // returns how to read it. To read and parse it takes longer than all else at
 // the start, so that is left to the first connection; the open file can be
 // read behind the gatekeeper's own walls.
-func systemRoots(routes []web.Route, lookup func(string) (string, bool)) func() (*x509.CertPool, error) {
+func systemRoots(routes []web.Route, databases []gatesql.Database, lookup func(string) (string, bool)) func() (*x509.CertPool, error) {
 	own := func(r web.Route) bool { return r.Scheme != web.HTTPS || r.Roots != nil }
-	if !slices.ContainsFunc(routes, func(r web.Route) bool { return !own(r) }) {
+	ownDatabase := func(d gatesql.Database) bool { return !d.TLS || d.Roots != nil }
+	if !slices.ContainsFunc(routes, func(r web.Route) bool { return !own(r) }) && !slices.ContainsFunc(databases, func(d gatesql.Database) bool { return !ownDatabase(d) }) {
 		return nil
 	}
 	names := systemBundles[:]

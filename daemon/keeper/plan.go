@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	gatesql "ambit/gate/sql"
 	"ambit/gate/web"
 	"ambit/grants"
 	"ambit/sandbox"
@@ -17,15 +18,16 @@ import (
 
 // plan is all that a task needs, worked out before anything is started.
 type plan struct {
-	g       *Grants
-	files   []sandbox.File
-	visible []string // host paths that are shown where they are
-	env     *environ
-	routes  []web.Route
-	hosts   []string // names that the resolver knows
-	ports   []uint16
-	secrets []secret
-	tokens  map[string]string // service to the audience of the JWT-SVID it takes
+	g         *Grants
+	files     []sandbox.File
+	visible   []string // host paths that are shown where they are
+	env       *environ
+	routes    []web.Route
+	databases []gatesql.Database
+	hosts     []string // names that the resolver knows
+	ports     []uint16
+	secrets   []secret
+	tokens    map[string]string // service to the audience of the JWT-SVID it takes
 }
 
 // secret is a service's credential and where its placeholder goes.
@@ -199,7 +201,7 @@ func (p *plan) services() error {
 	for _, e := range p.g.WebHosts() {
 		p.route(web.Route{Host: e.Host, Port: uint16(e.Port), Scheme: web.HTTPS, Service: "web", Kind: "web"})
 	}
-	return nil
+	return p.apart()
 }
 
 func (p *plan) service(s grants.Service) error {
@@ -213,6 +215,10 @@ func (p *plan) service(s grants.Service) error {
 		if !roots.AppendCertsFromPEM(pem) {
 			return fmt.Errorf("cannot use service %s: %s holds no certificate in PEM form", s.Name.Value, s.CA.Value)
 		}
+	}
+	if s.IsDatabase() {
+		p.database(s, roots)
+		s.Hosts, s.Env = nil, nil
 	}
 	for _, h := range s.Hosts {
 		p.route(web.Route{

@@ -17,10 +17,12 @@ import (
 	"golang.org/x/term"
 
 	"ambit"
+	"ambit/catalog/sql"
 	"ambit/config"
 	"ambit/daemon"
 	"ambit/daemon/wire"
 	"ambit/gate"
+	gatesql "ambit/gate/sql"
 	"ambit/gate/web"
 	"ambit/gate/web/names"
 	"ambit/grants"
@@ -56,22 +58,25 @@ type Options struct {
 
 // keeper is one gatekeeper.
 type keeper struct {
-	o         Options
-	grants    *Grants
-	plan      *plan
-	roots     func() (*x509.CertPool, error)
-	key       *ecdsa.PrivateKey
-	csr       []byte
-	applicant *daemon.Applicant
-	link      *daemon.Link
-	task      wire.Enrolled
-	endOnce   sync.Once
-	pipe      *pipeline.Pipeline
-	gate      *web.Gate
-	names     *names.Resolver
-	ca        *web.Authority
-	box       *sandbox.Sandbox
-	stop      context.CancelCauseFunc
+	o           Options
+	grants      *Grants
+	plan        *plan
+	roots       func() (*x509.CertPool, error)
+	key         *ecdsa.PrivateKey
+	csr         []byte
+	applicant   *daemon.Applicant
+	link        *daemon.Link
+	task        wire.Enrolled
+	endOnce     sync.Once
+	pipe        *pipeline.Pipeline
+	gate        *web.Gate
+	databases   *gatesql.Gate // nil when the file names none
+	reader      *sql.Parser   // of their statements
+	readerReady chan error
+	names       *names.Resolver
+	ca          *web.Authority
+	box         *sandbox.Sandbox
+	stop        context.CancelCauseFunc
 }
 
 // Ended is the error of a task that was ended by somebody's word, or the
@@ -142,7 +147,8 @@ func (k *keeper) load() (err error) {
 	if warning := k.plan.foreign(os.Getuid()); warning != "" && k.o.Stderr != nil {
 		fmt.Fprintln(k.o.Stderr, "ambit:", warning)
 	}
-	k.roots = systemRoots(k.plan.routes, k.o.Lookup)
+	k.roots = systemRoots(k.plan.routes, k.plan.databases, k.o.Lookup)
+	k.startReader()
 	return nil
 }
 
@@ -186,7 +192,7 @@ func (k *keeper) walls(task ambit.TaskID) (err error) {
 	if err := k.applicant.Listen(dir); err != nil {
 		return err
 	}
-	if k.ca, err = web.NewAuthority(task, time.Now().Add(k.grants.File().Expires), intercepted(k.plan.routes)...); err != nil {
+	if k.ca, err = web.NewAuthority(task, time.Now().Add(k.grants.File().Expires), append(intercepted(k.plan.routes), databaseHosts(k.plan.databases)...)...); err != nil {
 		return err
 	}
 	spec, err := k.spec(dir)
@@ -214,7 +220,7 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 	if err := k.makeGate(); err != nil {
 		return sandbox.Status{}, err
 	}
-	defer k.gate.Close()
+	defer k.closeGates()
 	confined, err := sandbox.Confine(sandbox.ConfineSpec{ReadFiles: k.readable()})
 	if err != nil {
 		return sandbox.Status{}, err
@@ -252,8 +258,8 @@ const roomAfter = 100 * time.Millisecond
 
 // open serves what the sandbox reaches.
 func (k *keeper) open(ctx context.Context) {
-	for _, ln := range k.box.TCP() {
-		go k.gate.Serve(ctx, ln)
+	for port, ln := range k.box.TCP() {
+		go k.serveOn(ctx, port, ln)
 	}
 	udp, tcp := k.box.DNS()
 	go k.names.ServeUDP(ctx, udp)
@@ -289,6 +295,9 @@ func (k *keeper) wait(ctx context.Context) (sandbox.Status, error) {
 		case <-ctx.Done():
 			// The connections first: what is under way must not finish.
 			k.gate.Revoke()
+			if k.databases != nil {
+				k.databases.Revoke()
+			}
 			k.box.Kill()
 		case <-done:
 		}
@@ -363,12 +372,23 @@ func (k *keeper) makeGate() (err error) {
 	}
 	k.gate, err = web.New(web.Config{
 		Task: t, Do: k.pipe, Routes: k.plan.routes, Classifier: newClassifier(k.grants.Grants), Names: k.names, Resolve: resolve,
-		Foresee: func(a *ambit.Action) ambit.Verdict {
-			return k.grants.DecideWith(a, grants.Facts{Now: time.Now(), Assume: true}).Verdict
-		},
+		Foresee:      k.foresee,
 		Placeholders: marks, Alert: k.alert, Authority: k.ca, Roots: k.roots,
 	})
-	return err
+	return errors.Join(err, k.makeDatabases(t))
+}
+
+// foresee looks ahead at a verdict, as if no limit were used up.
+func (k *keeper) foresee(a *ambit.Action) ambit.Verdict {
+	return k.grants.DecideWith(a, grants.Facts{Now: time.Now(), Assume: true}).Verdict
+}
+
+// closeGates cuts what is open and waits until its outcomes are recorded.
+func (k *keeper) closeGates() {
+	k.gate.Close()
+	if k.databases != nil {
+		k.databases.Close()
+	}
 }
 
 // gates has the records say what a gate refused before the grants were asked.

@@ -92,7 +92,7 @@ func (r *run) actions(text string) *refusal {
 	r.whole = size <= r.s.g.c.Limits.AskBytes && r.params.digest == ""
 	for i := range r.list {
 		st := &r.list[i]
-		for _, a := range accesses(st) {
+		for _, a := range Accesses(*st) {
 			x := r.s.g.action(a.Operation, a.Effect, r.s.database())
 			x.Service, x.Args = r.s.db.Service, map[string]string{}
 			if a.Table != "" {
@@ -117,9 +117,9 @@ func (r *run) actions(text string) *refusal {
 	return nil
 }
 
-// accesses are those of a statement; what touches no table is about the database.
-// None is better than the statement as a whole.
-func accesses(st *sql.Statement) []sql.Access {
+// Accesses are those of a statement, of which each becomes an action; what touches
+// no table is about the database. None is better than the statement as a whole.
+func Accesses(st sql.Statement) []sql.Access {
 	if len(st.Accesses) == 0 {
 		return []sql.Access{{Operation: orText(st.Operation, "sql.unknown"), Effect: st.Effect}}
 	}

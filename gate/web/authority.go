@@ -105,6 +105,9 @@ func (a *Authority) Forget() {
 	a.key, a.leaves, a.order = nil, nil, nil
 }
 
+// Certificate returns a certificate for a host: a name, or an address.
+func (a *Authority) Certificate(host string) (*tls.Certificate, error) { return a.leaf(host) }
+
 // leaf returns a certificate for a host: a name, or an address.
 func (a *Authority) leaf(host string) (*tls.Certificate, error) {
 	a.mu.Lock()
