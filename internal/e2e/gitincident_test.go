@@ -248,3 +248,66 @@ git push origin +HEAD:main; echo "after: $?"
 		verified(t, h, g.Token)
 	})
 }
+
+// TestPushKinds: pushes from a shallow clone, of a SHA-256 repository, by the older
+// protocol and of a merge pass like any other, and a force among them does not. Other
+// spellings of a repository's path lead to no other repository, and a submodule to none
+// that is not granted.
+func TestPushKinds(t *testing.T) {
+	slow(t)
+	uid := ambittest.Users()[0]
+	g, h := gitHouse(t, uid, true)
+	bare := filepath.Join(g.Root, "acme/new.git")
+	ambittest.Output(t, "", "git", "init", "-q", "--bare", "-b", "main", "--object-format=sha256", bare)
+	ambittest.Output(t, bare, "git", "config", "http.receivepack", "true")
+	h.Grants(t, strings.ReplaceAll(gitGrants(g, ""), "github: acme/web", "github: [acme/web, acme/new]"))
+	h.File(t, "work.sh", `
+set -e
+git clone -q --depth 1 https://github.com/acme/web.git shallow && cd shallow
+echo a >>main.go; git commit -qam shallow
+git push -q origin HEAD:refs/heads/agent/base; echo "shallow: $?"
+cd ..; git clone -q -b agent/base https://github.com/acme/web.git deep && cd deep
+git checkout -q -b side; git commit -q --allow-empty -m side; git checkout -q agent/base; git commit -q --allow-empty -m mine
+git merge -q -m merge side
+git -c protocol.version=0 push -q origin HEAD:refs/heads/agent/base; echo "older, a merge: $?"
+cd ..; git init -q -b main --object-format=sha256 new && cd new && git commit -q --allow-empty -m one
+git push -q https://github.com/acme/new.git HEAD:refs/heads/agent/x; echo "SHA-256: $?"
+git commit -q --allow-empty -m two
+git push -q https://github.com/acme/new.git HEAD:refs/heads/agent/x; echo "SHA-256 again: $?"
+set +e
+git push https://github.com/acme/new.git +HEAD~1:refs/heads/agent/x; echo "SHA-256 force: $?"
+cd ../deep
+for u in acme//other.git acme/web.git/..%2fother.git acme/web/%2e%2e/other.git acme/other.git/ Acme/Other other.git acme/web.git/../other ; do
+	git push "https://github.com/$u" HEAD:refs/heads/agent/x; echo "path $u: $?"
+done
+git push https://github.com/ACME/Web HEAD:refs/heads/main; echo "path capitals: $?"
+git -c protocol.file.allow=never submodule add https://github.com/acme/other.git sub; echo "path submodule: $?"
+`)
+	c := h.Ambit("run", "--", "bash", "work.sh")
+	c.Env = append(c.Env, "GITHUB_TOKEN="+g.Token.Value)
+	before := g.Refs(t, "acme/other.git")
+	main := g.Refs(t, "acme/web.git")["refs/heads/main"]
+	r := ambittest.Finish(t, c)
+	want(t, r, 0)
+	has(t, "the agent's output", r.Stdout, "shallow: 0\n", "older, a merge: 0\n", "SHA-256: 0\n", "SHA-256 again: 0\n")
+	for l := range strings.Lines(r.Stdout) {
+		if strings.Contains(l, "path ") && strings.HasSuffix(l, ": 0\n") || l == "SHA-256 force: 0\n" {
+			t.Errorf("passed: %s", l)
+		}
+	}
+	if n := strings.Count(r.Stdout, "path "); n != 9 {
+		t.Errorf("%d paths were tried", n)
+	}
+	wantRefs(t, "in the sibling", g.Refs(t, "acme/other.git"), before)
+	log := ambittest.Output(t, filepath.Join(g.Root, "acme/web.git"), "git", "log", "--format=%s", "agent/base")
+	if g.Refs(t, "acme/web.git")["refs/heads/main"] != main || strings.Count(log, "\n") != 5 {
+		t.Errorf("the server has %v with\n%s", g.Refs(t, "acme/web.git"), log)
+	}
+	if log := ambittest.Output(t, bare, "git", "log", "--format=%s", "agent/x"); log != "two\none\n" {
+		t.Errorf("the SHA-256 repository has\n%s", log)
+	}
+	if t.Failed() {
+		t.Log(r)
+	}
+	verified(t, h, g.Token)
+}
