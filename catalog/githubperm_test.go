@@ -38,7 +38,7 @@ func TestGitHubPermissions(t *testing.T) {
 		}
 	}
 	for op, want := range map[string]string{
-		"git.fetch": "contents:read", "git.push": "contents:write", "git.delete": "contents:write",
+		"git.fetch": "contents:read", "git.push.update": "contents:write", "git.push.delete": "contents:write", "git.lfs.write": "contents:write",
 		"github.pulls.create": "pull_requests:write", "github.pulls.get": "pull_requests:read", "github.pulls.merge": "contents:write pull_requests:write",
 		"github.issues.create": "issues:write", "github.issues.get": "issues:read", "github.comments.create": "issues:write pull_requests:write",
 		"github.contents.get": "contents:read", "github.contents.put": "contents:write", "github.repos.get": "metadata:read",
