@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,38 +147,39 @@ func (m *mutator) next() string {
 }
 
 // TestEveryFunctionIsHarmless calls every function of pg_catalog that a read may
-// call, with values of its types, plain and as a column.
+// call, with values of its types.
 func TestEveryFunctionIsHarmless(t *testing.T) {
 	s := newServer(t)
 	rows := s.ask(s.admin, `SELECT p.oid::regprocedure::text || '~' || proname || '~' || prokind::text || '~' || pronargs || '~' || coalesce((SELECT string_agg(format_type(x, NULL), ';' ORDER BY n)
 		FROM unnest(proargtypes::oid[]) WITH ORDINALITY AS u(x, n)), '') FROM pg_proc p WHERE pronamespace = 'pg_catalog'::regnamespace ORDER BY 1`)
 	before := s.state()
-	called := 0
+	var texts []string
 	for row := range strings.SplitSeq(strings.Trim(rows, "|"), "|") {
 		f := strings.Split(row, "~")
 		if len(f) != 5 || !builtin().functions.has(f[1]) {
 			continue
 		}
-		for _, text := range calls(f[1], f[2], f[4]) {
-			if !isRead(text) {
-				t.Errorf("%s: %s", text, answer(text))
-			}
-			called++
-			if moved := s.run(text); moved != "" {
-				t.Errorf("%s is classified as a read, but %s", text, moved)
-			}
+		text := call(f[1], f[2], f[4])
+		if !isRead(text) {
+			t.Errorf("%s: %s", text, answer(text))
+		}
+		texts = append(texts, text)
+	}
+	for batch := range slices.Chunk(texts, 25) {
+		if moved := s.run(batch...); moved != "" {
+			t.Errorf("one of these is classified as a read, but %s:\n%s", moved, strings.Join(batch, "\n"))
 		}
 	}
 	if d := cmp.Diff(before, s.state()); d != "" {
 		t.Errorf("the state is another one (-before +after):\n%s", d)
 	}
-	if called < 1000 {
-		t.Errorf("only %d calls", called)
+	if len(texts) < 1500 || s.worked < len(texts)/2 {
+		t.Errorf("of %d calls %d worked", len(texts), s.worked)
 	}
 }
 
-// calls writes calls of a function, with values that its types accept.
-func calls(name, kind, types string) []string {
+// call writes a call of a function, with values that its types accept.
+func call(name, kind, types string) string {
 	var args []string
 	if types != "" {
 		for typ := range strings.SplitSeq(types, ";") {
@@ -188,7 +190,7 @@ func calls(name, kind, types string) []string {
 	if kind == "w" {
 		over = " OVER ()"
 	}
-	return []string{fmt.Sprintf(`SELECT pg_catalog.%q(%s)%s`, name, strings.Join(args, ", "), over)}
+	return fmt.Sprintf(`SELECT pg_catalog.%q(%s)%s`, name, strings.Join(args, ", "), over)
 }
 
 // value is one of a type; what is not named is NULL of that type.

@@ -51,8 +51,10 @@ func (r *reader) expr(n *grammar.Node, s *scope, c *ctes) {
 		return
 	case "A_Indirection":
 		for _, f := range n.List("indirection") {
-			if f.Is("String") {
-				r.dotted(f.Text("sval"))
+			// PostgreSQL takes (value).name for name(value), whatever the value is, when
+			// it has no such field: a call that does not look like one.
+			if name := f.Text("sval"); f.Is("String") && !builtin().functions.has(name) {
+				r.call("reads the field %s of a value, or calls a function of that name", name)
 			}
 		}
 	case "ColumnDef": // of a function's rows

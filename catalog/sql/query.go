@@ -219,7 +219,7 @@ func (r *reader) when(w *grammar.Node, at ref, narrow bool, s *scope, c *ctes) {
 	r.expr(w.Node("condition"), s, c)
 	switch w.Enum("command_type") {
 	case "CMD_NOTHING":
-		return
+		r.touch("sql.lock", at.write(ambit.Write), at)
 	case "CMD_INSERT":
 		t := r.touch("sql.insert", at.write(ambit.Write), at)
 		r.say("adds rows")

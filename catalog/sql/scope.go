@@ -89,8 +89,10 @@ func (r *reader) uses(i item, column string) {
 	}
 }
 
-// dotted looks at a name behind a dot: PostgreSQL takes row.name for name(row)
-// when the row has no such column, so that o.pg_sleep would call a function.
+// dotted looks at a column behind its table's name: PostgreSQL takes o.name for
+// name(o) when o has no such column, so that o.pg_sleep calls a function. One
+// that the owner of the database made for rows of o cannot be told from a
+// column here; it shows among the columns.
 func (r *reader) dotted(name string) {
 	if b := builtin(); b.others.has(name) {
 		r.call("calls %s, written as a column", name)

@@ -29,6 +29,7 @@ const world = `
 	CREATE TYPE mood AS ENUM ('sad', 'ok');
 	CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'INSERT INTO victims VALUES (0) RETURNING 1';
 	CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'INSERT INTO victims VALUES ($1) RETURNING 1';
+	CREATE FUNCTION f(text) RETURNS int LANGUAGE sql AS 'INSERT INTO victims VALUES (5) RETURNING 1';
 	CREATE FUNCTION "F"(int) RETURNS int LANGUAGE sql AS 'INSERT INTO victims VALUES ($1) RETURNING 1';
 	CREATE FUNCTION f(VARIADIC int[]) RETURNS int LANGUAGE sql AS 'INSERT INTO victims VALUES (1) RETURNING 1';
 	CREATE FUNCTION lies() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN INSERT INTO victims VALUES (9); RETURN 1; END';
@@ -51,10 +52,15 @@ type server struct {
 	conn  *pgconn.PgConn // runs what is judged
 	other *pgconn.PgConn // an innocent session
 	t     testing.TB
+
+	worked int // texts that ran without an error
 }
 
 func newServer(t testing.TB) *server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a database server")
+	}
 	s := &server{t: t, pg: ambittest.NewPostgres(t, ambittest.PostgresConfig{Settings: map[string]string{
 		"autovacuum": "off", "wal_level": "minimal", "max_wal_senders": "0", "checkpoint_timeout": "1d", "max_wal_size": "10GB", "track_commit_timestamp": "on", "max_prepared_transactions": "5",
 	}})}
@@ -102,7 +108,7 @@ const pulse = `SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmax(pg_current_s
 	(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), (SELECT count(*) FROM pg_replication_slots), pg_conf_load_time(), (SELECT stats_reset FROM pg_stat_bgwriter)`
 
 // guards are the settings of a session that keep it where it is.
-const guards = `SELECT current_user, session_user, current_setting('search_path'), current_setting('default_transaction_read_only'), current_setting('transaction_read_only'),
+const guards = `SELECT current_user, session_user, current_setting('search_path'),
 	current_setting('standard_conforming_strings'), current_setting('client_encoding'), current_setting('row_security'), current_setting('session_replication_role'),
 	current_setting('statement_timeout'), current_setting('work_mem'), current_setting('backslash_quote'), current_setting('lo_compat_privileges'), current_setting('check_function_bodies')`
 
@@ -131,14 +137,18 @@ func (s *server) state() string {
 	return b.String()
 }
 
-// run sends a text as a client would, ends its transaction so that what it did
-// stays, and says what it moved: "" when nothing.
-func (s *server) run(text string) string {
+// run sends texts as a client would, ends their transactions so that what they
+// did stays, and says what they moved: "" when nothing.
+func (s *server) run(texts ...string) string {
 	s.t.Helper()
 	before, held := s.ask(s.admin, pulse), s.ask(s.conn, guards)
-	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
-	s.conn.Exec(ctx, text).ReadAll() // that it fails is as good
+	for _, text := range texts {
+		if _, err := s.conn.Exec(ctx, text).ReadAll(); err == nil { // that it fails is as good
+			s.worked++
+		}
+	}
 	if s.conn.IsClosed() {
 		return "the session ended"
 	}

@@ -311,10 +311,10 @@ SELECT o.pg_sleep FROM orders o
 => irreversible select; call database; select public.orders(pg_sleep) read # calls pg_sleep, written as a column
 
 SELECT (1.0::float8).pg_sleep
-=> irreversible select; call database # calls pg_sleep, written as a column
+=> irreversible select; call database # reads the field pg_sleep of a value, or calls a function of that name
 
 SELECT (o).lo_unlink FROM orders o
-=> irreversible select; call database; select public.orders(*) read # calls lo_unlink, written as a column
+=> irreversible select; call database; select public.orders(*) read # reads the field lo_unlink of a value, or calls a function of that name
 
 SELECT 'x'::mood
 => irreversible select; call database # has the type mood

@@ -26,7 +26,7 @@ SELECT to_json(o) FROM orders AS o
 => read select; select public.orders(*)
 
 SELECT (o).id FROM orders o
-=> read select; select public.orders(*)
+=> irreversible select; call database; select public.orders(*) read # reads the field id of a value, or calls a function of that name
 
 SELECT a FROM orders AS o(a, b)
 => read select; select public.orders(*)
