@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -28,7 +29,9 @@ type Postgres struct {
 	Password Canary // of Superuser
 	Log      string // the server's log, a file
 
-	bin string
+	bin  string
+	attr *syscall.SysProcAttr
+	stop func(word string) // nil while it does not run
 }
 
 // Superuser is the role that owns the server.
@@ -49,11 +52,12 @@ func NewPostgres(t testing.TB, cfg PostgresConfig) *Postgres {
 	t.Helper()
 	dir := OpenDir(t)
 	p := &Postgres{Host: "127.0.0.1", Dir: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Password: NewCanary("postgres password"), bin: postgresBin(t)}
-	attr := postgresUser(t, dir)
-	p.init(t, dir, attr)
+	p.attr = postgresUser(t, dir)
+	p.init(t, dir, p.attr)
 	p.Port = freePort(t)
-	p.configure(t, cfg, attr)
-	p.start(t, attr)
+	p.configure(t, cfg, p.attr)
+	t.Cleanup(func() { p.end("remove") })
+	p.Start(t)
 	return p
 }
 
@@ -168,12 +172,12 @@ func (p *Postgres) certificate(t testing.TB, cfg PostgresConfig, attr *syscall.S
 	}
 }
 
-// watch runs a server until the standard input ends, as it does also when the
-// test is killed, and then removes what the server kept.
-const watch = `"$0/postgres" -D "$1" & pid=$!; cat >/dev/null; kill -QUIT $pid; wait $pid; rm -rf "$1"`
+// watch runs a server until it is told to stop. When the standard input ends, as
+// it does also when the test is killed, it then removes what the server kept.
+const watch = `"$0/postgres" -D "$1" & pid=$!; read word; kill -QUIT $pid; wait $pid; [ "$word" = stop ] || rm -rf "$1"`
 
-// start runs the server until the test ends.
-func (p *Postgres) start(t testing.TB, attr *syscall.SysProcAttr) {
+// Start runs the server until the test ends or Stop is called.
+func (p *Postgres) Start(t testing.TB) {
 	t.Helper()
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -181,8 +185,8 @@ func (p *Postgres) start(t testing.TB, attr *syscall.SysProcAttr) {
 	}
 	defer log.Close()
 	c := exec.Command("/bin/sh", "-c", watch, p.bin, p.Dir)
-	c.Env, c.Dir, c.SysProcAttr, c.Stdout, c.Stderr = Plain(), p.Dir, attr, log, log
-	lives, err := c.StdinPipe()
+	c.Env, c.Dir, c.SysProcAttr, c.Stdout, c.Stderr = Plain(), filepath.Dir(p.Dir), p.attr, log, log
+	tell, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,17 +195,28 @@ func (p *Postgres) start(t testing.TB, attr *syscall.SysProcAttr) {
 	}
 	ended := make(chan struct{})
 	go func() { c.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		lives.Close()
+	p.stop = func(word string) {
+		io.WriteString(tell, word+"\n") // it may have died
+		tell.Close()
 		select {
 		case <-ended:
 		case <-time.After(time.Minute):
 			t.Error("PostgreSQL does not end")
 		}
-	})
+	}
 	if !Eventually(time.Minute, func() bool { return p.answers() || hasEnded(ended) }) || hasEnded(ended) {
 		b, _ := os.ReadFile(p.Log)
 		t.Fatalf("PostgreSQL does not answer:\n%s", b)
+	}
+}
+
+// Stop ends the server at once, as a crash does. It can be started again.
+func (p *Postgres) Stop() { p.end("stop") }
+
+func (p *Postgres) end(word string) {
+	if p.stop != nil {
+		p.stop(word)
+		p.stop = nil
 	}
 }
 
@@ -237,12 +252,21 @@ func (p *Postgres) AdminURL(database string) string {
 // unaligned output. A failure ends the test.
 func (p *Postgres) Query(t testing.TB, database, sql string) string {
 	t.Helper()
-	c := exec.Command(filepath.Join(p.bin, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-", p.AdminURL(database))
+	out, err := p.Try(p.AdminURL(database), sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Try is Query as whom a URL says, and may fail.
+func (p *Postgres) Try(url, sql string) (string, error) {
+	c := exec.Command(filepath.Join(p.bin, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-", url)
 	c.Env, c.Stdin = Plain(), strings.NewReader(sql)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	if err := c.Run(); err != nil {
-		t.Fatalf("psql: %v\n%s", err, errs.String())
+		return "", fmt.Errorf("psql: %w\n%s", err, errs.String())
 	}
-	return strings.TrimSuffix(out.String(), "\n")
+	return strings.TrimSuffix(out.String(), "\n"), nil
 }
