@@ -1,17 +1,21 @@
 // Package broker holds the credentials of services in ring 1 and hands them out
 // as leases: short, of one task, and over with it.
 //
-// A lease goes requested ▶ live ▶ revoking ▶ dead. It is kept as requested, and
-// its intent is in the log, before a provider is asked to make anything; so
-// whatever a crash leaves behind is known and is ended at the next start. What
-// is kept never holds the credential itself.
+// A lease goes requested ▶ intent recorded ▶ minted ▶ live ▶ revoking ▶ dead, and
+// dead means proved: the provider looked, and it can no longer be used. Requested,
+// live, revoking and dead are durable. Requested is so, and the intent is in the
+// log, before a provider is asked to make anything; what a crash leaves in between
+// is taken for made, and is ended. A lease that cannot be ended is tried again for
+// as long as it takes, and is seen meanwhile.
+//
+// What is kept of a lease holds no credential, but for providers that could not end
+// it otherwise: theirs is sealed.
 package broker
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +27,7 @@ import (
 // Bounds of leases.
 const (
 	MaxLife     = 15 * time.Minute
-	renewBefore = time.Minute // a lease with less left is made anew
+	renewBefore = time.Minute // a lease with less left is made anew, or made longer
 	maxService  = 64          // bytes of a service's name
 	maxServices = 256         // of one task
 )
@@ -61,6 +65,26 @@ type Provider interface {
 	Prove(ctx context.Context, l row.Lease) (usable bool, err error)
 }
 
+// Renewer is a provider that can make a live lease last longer, so that what uses
+// it goes on.
+type Renewer interface {
+	Provider
+	// Renew moves a lease's end. [ErrGone] says that there is nothing left to renew.
+	Renew(ctx context.Context, l row.Lease, until time.Time) error
+}
+
+// Lasting is a provider that another daemon can make again, to go on with its
+// leases and to end them.
+type Lasting interface {
+	Provider
+	// Recipe is what makes it again. It may hold secrets: it is the caller's own,
+	// who wipes it and keeps it sealed only.
+	Recipe() ([]byte, error)
+}
+
+// ErrGone is a lease that is at its provider no longer.
+var ErrGone = errors.New("it is gone")
+
 // Store is what the broker needs to outlive the daemon. Every change is durable
 // when it returns nil.
 type Store interface {
@@ -68,6 +92,10 @@ type Store interface {
 	MoveLease(ctx context.Context, m row.LeaseMove) error
 	// OpenLeases returns every lease that is not dead.
 	OpenLeases(ctx context.Context) ([]row.Lease, error)
+	// KeepService changes nothing of a service that is kept already.
+	KeepService(ctx context.Context, s row.Service) error
+	ForgetService(ctx context.Context, task ambit.TaskID, service string) error
+	Services(ctx context.Context) ([]row.Service, error)
 }
 
 // Config sets a broker up. Every field is required.
@@ -77,8 +105,16 @@ type Config struct {
 	// Live returns nil while the task may act.
 	Live func(ambit.TaskID) error
 	// Record puts a lease's state into the log and returns when it is durable. It
-	// is called with requested before anything is made, and with dead.
+	// is called with requested before anything is made, with live when a lease has
+	// been made longer, and with dead.
 	Record func(ctx context.Context, l row.Lease) error
+	// Alert tells a person of a lease that cannot be ended. It must not wait.
+	Alert func(Trouble)
+	// Vault seals what is kept of lasting providers.
+	Vault *Vault
+	// Make makes a provider of an earlier run again, by its kind. recipe is nil when
+	// none was kept, and is only lent.
+	Make func(kind string, recipe []byte, l row.Lease) (Provider, error)
 }
 
 // Lease is a credential as it is handed to ring 2.
@@ -95,9 +131,10 @@ type Lease struct {
 type Broker struct {
 	c Config
 
-	mu    sync.Mutex
-	tasks map[ambit.TaskID]*holding
-	left  []*service // of tasks that are over, with leases that could not be ended yet
+	mu     sync.Mutex
+	tasks  map[ambit.TaskID]*holding
+	ending map[string]*ending // by lease: what could not be ended yet
+	wake   chan struct{}      // there is something new to end
 }
 
 // holding is what one task has.
@@ -115,10 +152,14 @@ type service struct {
 	ctx      context.Context
 	stop     context.CancelFunc
 
-	mu   sync.Mutex // held while a lease is made or ended
+	mu   sync.Mutex // held while a lease is made or renewed
 	over bool
+	kept bool // its recipe is durable
 	now  *held
-	dead []row.Lease // that could not be ended yet
+	once map[string]once // by lease
+
+	left int  // leases in ending; the broker's mu guards these two
+	shut bool // to be given up when none is left
 }
 
 // held is a live lease.
@@ -127,12 +168,13 @@ type held struct {
 	secret ambit.SecretValue
 }
 
-// Open makes a broker. Call [Broker.Reconcile] before the first Register.
+// Open makes a broker. Call [Broker.Reconcile] before the first Register, and
+// [Broker.Serve] for as long as it is used.
 func Open(c Config) (*Broker, error) {
-	if c.Store == nil || c.Now == nil || c.Live == nil || c.Record == nil {
-		return nil, errors.New("cannot open the broker: store, clock, tasks and log must all be given")
+	if c.Store == nil || c.Now == nil || c.Live == nil || c.Record == nil || c.Alert == nil || c.Vault == nil || c.Make == nil {
+		return nil, errors.New("cannot open the broker: store, clock, tasks, log, alerts, vault and providers must all be given")
 	}
-	return &Broker{c: c, tasks: map[ambit.TaskID]*holding{}}, nil
+	return &Broker{c: c, tasks: map[ambit.TaskID]*holding{}, ending: map[string]*ending{}, wake: make(chan struct{}, 1)}, nil
 }
 
 // Register says where a task's credential for a service comes from. expires is
@@ -149,13 +191,6 @@ func (b *Broker) Register(task ambit.TaskID, name string, expires time.Time, p P
 		return nil
 	}
 	return errors.Join(err, closeProvider(p))
-}
-
-func closeProvider(p Provider) error {
-	if c, ok := p.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
 }
 
 func (b *Broker) register(task ambit.TaskID, name string, expires time.Time, p Provider) error {
@@ -182,10 +217,14 @@ func (b *Broker) register(task ambit.TaskID, name string, expires time.Time, p P
 	case len(h.services) >= maxServices:
 		return fmt.Errorf("cannot register %s: the task has %d services, at most %d", name, len(h.services), maxServices)
 	}
+	h.services[name], b.tasks[task] = newService(task, name, expires, p), h
+	return nil
+}
+
+func newService(task ambit.TaskID, name string, expires time.Time, p Provider) *service {
 	s := &service{task: task, name: name, provider: p, expires: expires}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	h.services[name], b.tasks[task] = s, h
-	return nil
+	return s
 }
 
 // Mint returns the task's lease for a service, making or renewing it when there
@@ -228,56 +267,4 @@ func (b *Broker) find(task ambit.TaskID, name string) (*service, error) {
 		return h.services[name], nil
 	}
 	return nil, fmt.Errorf("cannot give a credential for %.64q: %w: credentials come with ambit run, so start the task again if the daemon was restarted", name, ErrUnknown)
-}
-
-// End ends all leases of a task, wipes what they held and forgets the task. A
-// lease that its provider could not end stays as revoking, and Sweep tries
-// again. To end what is not known is no error.
-func (b *Broker) End(ctx context.Context, task ambit.TaskID) error {
-	if b == nil || b.tasks == nil {
-		return errors.New("cannot end leases: the broker is not open")
-	}
-	b.mu.Lock()
-	h := b.tasks[task]
-	delete(b.tasks, task)
-	b.mu.Unlock()
-	if h == nil {
-		return nil
-	}
-	for _, s := range h.services {
-		s.stop() // whoever is still making a lease gives up
-	}
-	var errs []error
-	for _, s := range h.services {
-		err := b.close(context.WithoutCancel(ctx), s)
-		if err != nil {
-			b.mu.Lock()
-			b.left = append(b.left, s)
-			b.mu.Unlock()
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// Sweep tries again to end what [Broker.End] could not. The daemon calls it
-// every minute or so.
-func (b *Broker) Sweep(ctx context.Context) error {
-	if b == nil || b.tasks == nil {
-		return errors.New("cannot end leases: the broker is not open")
-	}
-	b.mu.Lock()
-	todo := b.left
-	b.left = nil
-	b.mu.Unlock()
-	var errs []error
-	for _, s := range todo {
-		if err := b.close(ctx, s); err != nil {
-			errs = append(errs, err)
-			b.mu.Lock()
-			b.left = append(b.left, s)
-			b.mu.Unlock()
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -57,7 +57,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 				// The next start.
 				d.ledger.stopAt = 0
 				d.open()
-				if _, err := d.Reconcile(t.Context(), func(row.Lease) (Provider, error) { return d.cloud, nil }); err != nil {
+				if err := errors.Join(d.Reconcile(t.Context()), d.Sweep(t.Context())); err != nil {
 					t.Errorf("Reconcile: %v", err)
 				}
 				if len(d.cloud.live) != 0 {
@@ -267,7 +267,7 @@ func TestRegisterRefuses(t *testing.T) {
 	if _, err := v.Read(t.Context()); err == nil {
 		t.Error("the broker keeps what it refused")
 	}
-	if _, err := d.Reconcile(t.Context(), nil); err == nil {
+	if err := d.Reconcile(t.Context()); err == nil {
 		t.Error("reconciled the leases of live tasks")
 	}
 }
@@ -275,8 +275,10 @@ func TestRegisterRefuses(t *testing.T) {
 func TestZeroBrokerRefuses(t *testing.T) {
 	for _, b := range []*Broker{nil, {}} {
 		_, e1 := b.Mint(t.Context(), "t", "svc")
-		_, e2 := b.Reconcile(t.Context(), nil)
-		for i, err := range []error{e1, e2, b.Register("t", "s", time.Now().Add(time.Hour), &static{}), b.End(t.Context(), "t"), b.Sweep(t.Context())} {
+		_, e2 := b.Leases(t.Context())
+		_, e3 := b.Once(t.Context(), "t", "svc", nil)
+		b.Serve(t.Context(), nil)
+		for i, err := range []error{e1, e2, e3, b.Reconcile(t.Context()), b.EndOnce(t.Context(), "t", "s", "x"), b.Register("t", "s", time.Now().Add(time.Hour), &static{}), b.End(t.Context(), "t"), b.Sweep(t.Context())} {
 			if err == nil {
 				t.Errorf("%d: allowed", i)
 			}

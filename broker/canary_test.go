@@ -49,7 +49,8 @@ func TestCanaryIsNowhere(t *testing.T) {
 		}
 	}
 	b, err := Open(Config{Store: s, Now: time.Now, Live: func(ambit.TaskID) error { return nil },
-		Record: func(_ context.Context, l row.Lease) error { look(l); return nil }})
+		Record: func(_ context.Context, l row.Lease) error { look(l); return nil }, Vault: NewVault(filepath.Join(dir, "leases.key")),
+		Alert: func(x Trouble) { look(x) }, Make: func(string, []byte, row.Lease) (Provider, error) { return nil, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

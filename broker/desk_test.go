@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ type ledger struct {
 	mu     sync.Mutex
 	rows   map[string]row.Lease
 	steps  []string
+	kept   map[string]row.Service
 	stopAt int  // the step at which all fails from then on; 0 is never
 	late   bool // the step itself still happens
 }
@@ -58,9 +61,17 @@ func (l *ledger) MoveLease(_ context.Context, m row.LeaseMove) error {
 	case v.State != m.From:
 		return row.ErrMoved
 	}
-	v.State = m.To
+	if v.State = m.To; m.To == row.LeaseDead {
+		v.Sealed = nil
+	}
 	if m.Handle != "" {
 		v.Handle = m.Handle
+	}
+	if !m.Expires.IsZero() {
+		v.Expires = m.Expires
+	}
+	if len(m.Sealed) > 0 {
+		v.Sealed = m.Sealed
 	}
 	l.rows[m.ID] = v
 	return err
@@ -75,6 +86,32 @@ func (l *ledger) OpenLeases(context.Context) (out []row.Lease, err error) {
 		}
 	}
 	return out, nil
+}
+
+func (l *ledger) KeepService(_ context.Context, v row.Service) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ok, err := l.step("keep " + v.Service)
+	if _, there := l.kept[v.Service]; ok && !there {
+		l.kept[v.Service] = v
+	}
+	return err
+}
+
+func (l *ledger) ForgetService(_ context.Context, _ ambit.TaskID, service string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ok, err := l.step("forget " + service)
+	if ok {
+		delete(l.kept, service)
+	}
+	return err
+}
+
+func (l *ledger) Services(context.Context) ([]row.Service, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.kept)), nil
 }
 
 func (l *ledger) record(_ context.Context, v row.Lease) error {
@@ -92,6 +129,27 @@ type cloud struct {
 	live   map[string][]string // secrets by lease
 	refuse error               // of Revoke
 	hang   bool                // Mint waits for its caller to be gone
+	delay  time.Duration       // of Revoke
+	closed int
+}
+
+func (c *cloud) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refuse = err
+}
+
+func (c *cloud) slow(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delay = d
+}
+
+func (c *cloud) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed++
+	return nil
 }
 
 func (c *cloud) Name() string { return "cloud" }
@@ -114,7 +172,17 @@ func (c *cloud) Mint(ctx context.Context, o Order) (Credential, error) {
 	return Credential{Secret: ambit.NewSecret([]byte(secret)), Handle: "h-" + o.Lease}, err
 }
 
-func (c *cloud) Revoke(_ context.Context, l row.Lease) error {
+func (c *cloud) Revoke(ctx context.Context, l row.Lease) error {
+	c.mu.Lock()
+	delay := c.delay
+	c.mu.Unlock()
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	c.l.mu.Lock()
 	ok, err := c.l.step("revoke")
 	c.l.mu.Unlock()
@@ -154,12 +222,16 @@ type desk struct {
 	cloud  *cloud
 	mu     sync.Mutex
 	over   map[ambit.TaskID]bool
+	vault  *Vault
+	alerts []Trouble
+	make   func(kind string, recipe []byte, l row.Lease) (Provider, error)
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	l := &ledger{rows: map[string]row.Lease{}}
-	d := &desk{t: t, ledger: l, cloud: &cloud{l: l, live: map[string][]string{}}, over: map[ambit.TaskID]bool{}}
+	l := &ledger{rows: map[string]row.Lease{}, kept: map[string]row.Service{}}
+	d := &desk{t: t, ledger: l, cloud: &cloud{l: l, live: map[string][]string{}}, over: map[ambit.TaskID]bool{}, vault: NewVault(filepath.Join(t.TempDir(), "key"))}
+	d.make = func(string, []byte, row.Lease) (Provider, error) { return d.cloud, nil }
 	d.open()
 	return d
 }
@@ -167,7 +239,9 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) open() {
 	d.t.Helper()
 	var err error
-	d.Broker, err = Open(Config{Store: d.ledger, Now: time.Now, Live: d.live, Record: d.ledger.record})
+	d.Broker, err = Open(Config{Store: d.ledger, Now: time.Now, Live: d.live, Record: d.ledger.record, Vault: d.vault,
+		Alert: func(x Trouble) { d.mu.Lock(); d.alerts = append(d.alerts, x); d.mu.Unlock() },
+		Make:  func(kind string, recipe []byte, l row.Lease) (Provider, error) { return d.make(kind, recipe, l) }})
 	if err != nil {
 		d.t.Fatal(err)
 	}

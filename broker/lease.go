@@ -8,17 +8,50 @@ import (
 	"fmt"
 	"time"
 
+	"ambit"
 	"ambit/store/row"
 )
 
-// renew makes a new lease and ends the one before. s.mu is held.
+// keep makes a lasting provider's recipe durable, sealed. s.mu is held.
+func (b *Broker) keep(ctx context.Context, s *service) error {
+	p, ok := s.provider.(Lasting)
+	if !ok || s.kept {
+		return nil
+	}
+	recipe, err := p.Recipe()
+	defer clear(recipe)
+	if err != nil {
+		return err
+	}
+	sealed, err := b.c.Vault.Seal(recipe, aboutService(s.task, s.name))
+	if err != nil {
+		return err
+	}
+	v := row.Service{Task: s.task, Service: s.name, Provider: p.Name(), Expires: s.expires.UTC().Truncate(time.Microsecond), Sealed: sealed}
+	if err := b.c.Store.KeepService(ctx, v); err != nil {
+		return err
+	}
+	s.kept = true
+	return nil
+}
+
+func aboutService(task ambit.TaskID, name string) string {
+	return "service " + string(task) + " " + name
+}
+func aboutLease(id string) string { return "lease " + id }
+
+// renew makes the lease last longer, or makes a new one and ends the one before.
+// s.mu is held.
 func (b *Broker) renew(ctx context.Context, s *service, now time.Time) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(s.ctx, stop)()
+	if again, err := b.prolong(ctx, s, now); again || err != nil {
+		return explain(s.name, err)
+	}
 	n, err := b.make(ctx, s, now)
 	if err != nil {
-		return fmt.Errorf("cannot give a credential for %s: %w", s.name, err)
+		return explain(s.name, err)
 	}
 	old := s.now
 	s.now = n
@@ -27,149 +60,124 @@ func (b *Broker) renew(ctx context.Context, s *service, now time.Time) error {
 	}
 	old.secret.Wipe()
 	// The new lease is good. The old one ends by itself in a minute, and what
-	// could not be ended here is tried again with the task's end.
-	if err := b.endLease(context.WithoutCancel(ctx), s.provider, old.lease); err != nil {
-		s.dead = append(s.dead, old.lease)
-	}
+	// could not be ended here is tried again.
+	b.endBy(context.WithoutCancel(ctx), s, s.provider, old.lease)
 	return nil
+}
+
+func explain(service string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot give a credential for %s: %w", service, err)
+}
+
+// prolong makes the live lease of a provider that can do so last longer. It says
+// no when there is none, or nothing is left of it at the provider.
+func (b *Broker) prolong(ctx context.Context, s *service, now time.Time) (bool, error) {
+	p, ok := s.provider.(Renewer)
+	if !ok || s.now == nil {
+		return false, nil
+	}
+	l := s.now.lease
+	until := s.end(now)
+	err := p.Renew(ctx, l, until)
+	if errors.Is(err, ErrGone) {
+		return false, nil
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	// The provider's end is later than what is kept of it until here. That does no
+	// harm: a lease is ended whatever its end is.
+	if err == nil {
+		err = b.c.Store.MoveLease(ctx, row.LeaseMove{ID: l.ID, From: row.LeaseLive, To: row.LeaseLive, At: now, Expires: until})
+	}
+	if err == nil {
+		l.Expires = until
+		err = b.c.Record(ctx, l)
+	}
+	if err != nil {
+		return false, fmt.Errorf("it cannot be renewed: %w", err)
+	}
+	s.now.lease.Expires = until
+	return true, nil
+}
+
+// end is when a lease that begins now is over.
+func (s *service) end(now time.Time) time.Time {
+	end := now.Add(MaxLife)
+	if s.expires.Before(end) {
+		end = s.expires
+	}
+	return end.UTC().Truncate(time.Microsecond)
 }
 
 // make takes a lease from requested to live. If any step fails the lease is
 // ended, or kept as revoking.
 func (b *Broker) make(ctx context.Context, s *service, now time.Time) (*held, error) {
-	end := now.Add(MaxLife)
+	if err := b.keep(ctx, s); err != nil {
+		return nil, err
+	}
+	return b.makeWith(ctx, s, s.provider, now, s.end(now))
+}
+
+// makeWith makes a lease with the service's provider or another.
+func (b *Broker) makeWith(ctx context.Context, s *service, p Provider, now, end time.Time) (*held, error) {
 	if s.expires.Before(end) {
 		end = s.expires
 	}
-	l := row.Lease{ID: newLeaseID(), Task: s.task, Service: s.name, Provider: s.provider.Name(), State: row.LeaseRequested,
+	l := row.Lease{ID: newLeaseID(), Task: s.task, Service: s.name, Provider: p.Name(), State: row.LeaseRequested,
 		Minted: now.UTC().Truncate(time.Microsecond), Expires: end.UTC().Truncate(time.Microsecond)}
 	if err := b.c.Store.AddLease(ctx, l); err != nil {
 		return nil, err
 	}
 	if err := b.c.Record(ctx, l); err != nil {
-		return nil, errors.Join(fmt.Errorf("the log did not take the intent: %w", err), b.undo(ctx, s, l))
+		return nil, errors.Join(fmt.Errorf("the log did not take the intent: %w", err), b.undo(ctx, s, p, l))
 	}
-	cred, err := s.provider.Mint(ctx, Order{Lease: l.ID, Task: s.task, Service: s.name, Expires: l.Expires})
+	cred, err := p.Mint(ctx, Order{Lease: l.ID, Task: s.task, Service: s.name, Expires: l.Expires})
 	if err == nil {
-		err = errors.Join(ctx.Err(), checkSecret(cred.Secret.Reveal()))
+		err = errors.Join(ctx.Err(), checkSize(cred.Secret.Reveal()))
 	}
 	l.Handle = cred.Handle
 	if !cred.Expires.IsZero() && cred.Expires.Before(l.Expires) {
 		l.Expires = cred.Expires.UTC().Truncate(time.Microsecond)
 	}
 	if err == nil {
-		err = b.c.Store.MoveLease(ctx, row.LeaseMove{ID: l.ID, From: row.LeaseRequested, To: row.LeaseLive, At: now, Handle: l.Handle, Expires: l.Expires})
+		err = b.live(ctx, p, l, cred, now)
 	}
 	if err == nil {
 		l.State = row.LeaseLive
 		return &held{lease: l, secret: cred.Secret}, nil
 	}
 	cred.Secret.Wipe()
-	return nil, errors.Join(err, b.undo(ctx, s, l))
+	return nil, errors.Join(err, b.undo(ctx, s, p, l))
 }
 
-// undo ends a lease that never became live.
-func (b *Broker) undo(ctx context.Context, s *service, l row.Lease) error {
-	err := b.endLease(context.WithoutCancel(ctx), s.provider, l)
-	if err != nil {
-		s.dead = append(s.dead, l)
-	}
-	return err
-}
-
-// endLease takes a lease to dead by way of revoking, and says so to the log. It
-// may be called again for a lease that it got half way.
-func (b *Broker) endLease(ctx context.Context, p Provider, l row.Lease) error {
-	now := b.c.Now()
-	if l.State != row.LeaseRevoking {
-		err := b.c.Store.MoveLease(ctx, row.LeaseMove{ID: l.ID, From: l.State, To: row.LeaseRevoking, At: now, Handle: l.Handle})
-		// After half an attempt, or a commit whose answer was lost, it is there
-		// already.
-		if err != nil && !errors.Is(err, row.ErrMoved) {
+// live makes it durable that a lease was minted. A lease that can be gone on with
+// is kept with its credential, sealed.
+func (b *Broker) live(ctx context.Context, p Provider, l row.Lease, cred Credential, now time.Time) (err error) {
+	m := row.LeaseMove{ID: l.ID, From: row.LeaseRequested, To: row.LeaseLive, At: now, Handle: l.Handle, Expires: l.Expires}
+	_, lasts := p.(Lasting)
+	_, renews := p.(Renewer)
+	if lasts && renews {
+		if m.Sealed, err = b.c.Vault.Seal(cred.Secret.Reveal(), aboutLease(l.ID)); err != nil {
 			return err
 		}
 	}
-	l.State = row.LeaseRevoking
-	if err := p.Revoke(ctx, l); err != nil {
-		return fmt.Errorf("cannot end the credential for %s: %w", l.Service, err)
-	}
-	if usable, err := p.Prove(ctx, l); err != nil || usable {
-		return fmt.Errorf("cannot see that the credential for %s has ended (usable: %v): %w", l.Service, usable, err)
-	}
-	err := b.c.Store.MoveLease(ctx, row.LeaseMove{ID: l.ID, From: row.LeaseRevoking, To: row.LeaseDead, At: now})
-	if err != nil && !errors.Is(err, row.ErrMoved) { // moved: dead already, and only the log has not heard
-		return err
-	}
-	l.State, l.Ended = row.LeaseDead, now
-	return b.c.Record(ctx, l)
+	return b.c.Store.MoveLease(ctx, m)
 }
 
-// close ends everything of a service, wipes it, and closes its provider when
-// that holds something to wipe.
-func (b *Broker) close(ctx context.Context, s *service) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
-	todo := s.dead
-	if s.now != nil {
-		s.now.secret.Wipe()
-		todo = append(todo, s.now.lease)
+func checkSize(secret []byte) error {
+	if len(secret) == 0 || len(secret) > maxSecret {
+		return fmt.Errorf("the credential has %d bytes: want 1 to %d", len(secret), maxSecret)
 	}
-	s.now, s.dead = nil, nil
-	var errs []error
-	for _, l := range todo {
-		if err := b.endLease(ctx, s.provider, l); err != nil {
-			errs = append(errs, err)
-			s.dead = append(s.dead, l)
-		}
-	}
-	if len(s.dead) > 0 {
-		return errors.Join(errs...) // the provider is needed again
-	}
-	return closeProvider(s.provider)
+	return nil
 }
 
-// Reconcile ends every lease that an earlier run of the daemon left behind.
-// provider returns who made it, by its kind; for "static" the broker knows. It
-// must be called before the first Register. It goes on past what fails, and
-// returns how many ended and all errors.
-func (b *Broker) Reconcile(ctx context.Context, provider func(row.Lease) (Provider, error)) (ended int, err error) {
-	if b == nil || b.tasks == nil {
-		return 0, errors.New("cannot reconcile leases: the broker is not open")
-	}
-	b.mu.Lock()
-	begun := len(b.tasks) > 0
-	b.mu.Unlock()
-	if begun {
-		return 0, errors.New("cannot reconcile leases: tasks are registered already, and their leases are not left over")
-	}
-	leases, err := b.c.Store.OpenLeases(ctx)
-	if err != nil {
-		return 0, err
-	}
-	var errs []error
-	for _, l := range leases {
-		p, err := b.providerOf(l, provider)
-		if err == nil {
-			err = b.endLease(ctx, p, l)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("cannot end lease %s of task %s: %w", l.ID, l.Task, err))
-			continue
-		}
-		ended++
-	}
-	return ended, errors.Join(errs...)
-}
-
-func (b *Broker) providerOf(l row.Lease, provider func(row.Lease) (Provider, error)) (Provider, error) {
-	if l.Provider == staticName {
-		return &static{}, nil // its credentials lived in the memory that is gone
-	}
-	if provider == nil {
-		return nil, fmt.Errorf("nothing here speaks to %q", l.Provider)
-	}
-	return provider(l)
+// undo ends a lease that never became live. What fails is tried again.
+func (b *Broker) undo(ctx context.Context, s *service, p Provider, l row.Lease) error {
+	return b.endBy(context.WithoutCancel(ctx), s, p, l)
 }
 
 func newLeaseID() string {

@@ -17,6 +17,8 @@ type Desk interface {
 	Trust(ctx context.Context) (Trust, error)
 	Tasks(ctx context.Context, all bool) ([]Task, error)
 	Revoke(ctx context.Context, r Revoke) (Revoked, error)
+	// Leases lists those that are not dead, or all.
+	Leases(ctx context.Context, all bool) ([]Lease, error)
 	Questions(ctx context.Context, all bool) ([]Question, error)
 	Question(ctx context.Context, ticket string) (Question, error)
 	Resolve(ctx context.Context, r Resolve) (Question, error)
@@ -76,6 +78,24 @@ type Revoke struct {
 // Revoked lists what was ended.
 type Revoked struct {
 	Tasks []ambit.TaskID `json:"tasks"`
+}
+
+// Lease is a short-lived credential of a task, without the credential.
+type Lease struct {
+	ID       string       `json:"id"`
+	Task     ambit.TaskID `json:"task"`
+	Agent    string       `json:"agent,omitempty"`
+	Service  string       `json:"service"`
+	Provider string       `json:"provider"`
+	State    string       `json:"state"` // requested, live, revoking, dead
+	Minted   time.Time    `json:"minted"`
+	Expires  time.Time    `json:"expires"`
+	Ended    time.Time    `json:"ended,omitzero"`
+	// Of a lease that could not be ended so far. It is tried until it succeeds.
+	Tries   int       `json:"failed_attempts,omitempty"`
+	Since   time.Time `json:"failing_since,omitzero"`
+	Next    time.Time `json:"next_attempt,omitzero"`
+	Trouble string    `json:"trouble,omitempty"`
 }
 
 // Question is an action that waits for a person, made safe to show.

@@ -47,6 +47,11 @@ func (c *Client) Revoke(ctx context.Context, r Revoke) (d Revoked, err error) {
 	return d, c.do(ctx, "POST", "/v1/revoke", r, &d)
 }
 
+// Leases lists leases that are not dead, or all.
+func (c *Client) Leases(ctx context.Context, all bool) (l []Lease, err error) {
+	return l, c.do(ctx, "GET", "/v1/leases"+query(all), nil, &l)
+}
+
 // Questions lists open questions, or all.
 func (c *Client) Questions(ctx context.Context, all bool) (q []Question, err error) {
 	return q, c.do(ctx, "GET", "/v1/questions"+query(all), nil, &q)

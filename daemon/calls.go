@@ -60,7 +60,7 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 		s.d.clean(e.Task.ID)
 		return nil, err
 	}
-	marks, err := s.register(e.Task, in)
+	marks, err := s.register(ctx, e.Task, in)
 	if err != nil {
 		s.finish(wire.End{Status: -1, Detail: "it could not be set up"})
 		return nil, err
@@ -77,10 +77,10 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 
 // register gives the broker what the person handed over, and returns what the
 // agent holds instead.
-func (s *session) register(t identity.Task, in wire.Enrol) (map[string]string, error) {
+func (s *session) register(ctx context.Context, t identity.Task, in wire.Enrol) (map[string]string, error) {
 	marks := map[string]string{}
 	for service, w := range in.Secrets {
-		if err := s.d.register(t, service, w, in.Writable); err != nil {
+		if err := s.registerOne(ctx, t, service, w, in.Writable); err != nil {
 			return nil, err
 		}
 		marks[service] = broker.Placeholder(w.Kind)

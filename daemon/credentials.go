@@ -4,50 +4,144 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"time"
 
+	"ambit/approval"
 	"ambit/audit"
 	"ambit/broker"
+	"ambit/broker/github"
+	"ambit/broker/postgres"
+	"ambit/console"
 	"ambit/daemon/wire"
 	"ambit/identity"
 	"ambit/store/row"
 )
 
-// openBroker starts the broker and ends the leases of an earlier run.
+// openBroker starts the broker and takes over the leases of an earlier run. It
+// speaks to no service.
 func (d *Daemon) openBroker(ctx context.Context) (err error) {
-	d.broker, err = broker.Open(broker.Config{Store: d.store, Now: d.ids.Now, Live: d.ids.Live, Record: d.recordLease})
+	d.broker, err = broker.Open(broker.Config{
+		Store: d.store, Now: d.ids.Now, Live: d.ids.Live, Record: d.recordLease, Alert: d.alertLease,
+		Vault: broker.NewVault(filepath.Join(d.home.Keys(), "leases.key")), Make: d.provider,
+	})
 	if err != nil {
 		return err
 	}
-	_, err = d.broker.Reconcile(ctx, func(l row.Lease) (broker.Provider, error) {
-		return nil, fmt.Errorf("cannot end lease %s: this build knows no provider %q", l.ID, l.Provider)
-	})
-	return err
+	return d.broker.Reconcile(ctx)
+}
+
+// provider makes a provider of an earlier run again.
+func (d *Daemon) provider(kind string, recipe []byte, l row.Lease) (broker.Provider, error) {
+	switch {
+	case recipe == nil:
+	case kind == github.Name:
+		return github.Restore(recipe)
+	case kind == postgres.Kind, kind == postgres.KindOnce:
+		p, err := d.servers.FromRecipe(recipe)
+		if err != nil {
+			return nil, err
+		}
+		if kind == postgres.KindOnce {
+			return p.OnceAgain(), nil
+		}
+		return p, nil
+	default:
+		return nil, fmt.Errorf("cannot end leases of %q: this build knows no such provider", kind)
+	}
+	return nil, fmt.Errorf("cannot end lease %s of %q: what makes its provider was not kept", l.ID, kind)
 }
 
 func (d *Daemon) recordLease(ctx context.Context, l row.Lease) error {
+	_, err := d.log.Append(ctx, d.leaseRecord(audit.Lease, l, string(l.State)))
+	return err
+}
+
+func (d *Daemon) leaseRecord(kind string, l row.Lease, detail string) audit.Record {
 	agent := ""
 	if t, ok := d.ids.Task(l.Task); ok {
 		agent = t.Agent
 	}
-	_, err := d.log.Append(ctx, audit.Record{
-		Type: audit.Lease, Task: string(l.Task), Agent: agent, Service: l.Service, Detail: string(l.State),
+	return audit.Record{
+		Type: kind, Task: string(l.Task), Agent: agent, Service: l.Service, Detail: detail,
 		Data: data(map[string]any{"lease": l.ID, "provider": l.Provider, "expires": l.Expires.UTC()}),
-	})
-	return err
+	}
 }
 
-// register tells the broker where a task's credential comes from.
-func (d *Daemon) register(t identity.Task, service string, w wire.Secret, writable []string) error {
-	var s broker.Source
-	switch {
-	case w.File != "":
-		s = broker.File{Path: w.File, Apart: append([]string{t.Workspace, d.home.Dir}, writable...), Warn: func(m string) { fmt.Fprintln(os.Stderr, "ambit daemon:", m) }}
-	default:
-		v, err := broker.Value(service, w.Value)
-		if err != nil {
-			return err
-		}
-		s = v
+// alertLease tells people of a lease that cannot be ended. The broker must not wait
+// for the log here.
+func (d *Daemon) alertLease(t broker.Trouble) {
+	what := fmt.Sprintf("lease: %s of %s cannot be ended since %s (%d attempts), and is tried again: %v",
+		t.Lease.ID, t.Lease.Service, t.Since.UTC().Format(time.RFC3339), t.Tries, t.Err)
+	go d.record(d.leaseRecord(audit.Alert, t.Lease, approval.Safe(what, 400)))
+}
+
+// complainOfLeases says on the daemon's own output what no lease's alert says.
+func complainOfLeases(err error) { fmt.Fprintln(stderr(), "ambit daemon: leases:", err) }
+
+// registerOne tells the broker where a task's credential comes from.
+func (s *session) registerOne(ctx context.Context, t identity.Task, service string, w wire.Secret, writable []string) error {
+	d := s.d
+	source, err := d.source(t, service, w, writable)
+	if err != nil {
+		return err
 	}
-	return d.broker.Register(t.ID, service, t.Expires, broker.Static(s))
+	if w.Kind != databaseKind {
+		return d.broker.Register(t.ID, service, t.Expires, broker.Static(source))
+	}
+	defer source.Wipe()
+	admin, err := source.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot get the credential of service %s: %s: %w", service, source, err)
+	}
+	p, err := s.database(service, w, admin)
+	if err != nil {
+		clear(admin)
+		return fmt.Errorf("cannot use service %s: %w", service, err)
+	}
+	return d.broker.Register(t.ID, service, t.Expires, p)
+}
+
+func (d *Daemon) source(t identity.Task, service string, w wire.Secret, writable []string) (broker.Source, error) {
+	if w.File == "" {
+		return broker.Value(service, w.Value)
+	}
+	warn := func(m string) { fmt.Fprintln(os.Stderr, "ambit daemon:", m) }
+	return broker.File{Path: w.File, Apart: append([]string{t.Workspace, d.home.Dir}, writable...), Warn: warn}, nil
+}
+
+// Leases implements [console.Desk].
+func (d *Daemon) Leases(ctx context.Context, all bool) ([]console.Lease, error) {
+	d.touch()
+	open, err := d.broker.Leases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]console.Lease, 0, len(open))
+	for _, l := range open {
+		c := d.lease(l.Lease)
+		if x := l.Trouble; x.Tries > 0 {
+			c.Tries, c.Since, c.Next, c.Trouble = x.Tries, x.Since, x.Next, approval.Safe(x.Err.Error(), 300)
+		}
+		out = append(out, c)
+	}
+	if !all {
+		return out, nil
+	}
+	const most = 1000
+	recent, err := d.store.RecentLeases(ctx, most)
+	for _, l := range recent {
+		if l.State == row.LeaseDead {
+			out = append(out, d.lease(l))
+		}
+	}
+	return out, err
+}
+
+func (d *Daemon) lease(l row.Lease) console.Lease {
+	c := console.Lease{ID: l.ID, Task: l.Task, Service: l.Service, Provider: l.Provider, State: string(l.State), Minted: l.Minted, Expires: l.Expires, Ended: l.Ended}
+	if t, ok := d.ids.Task(l.Task); ok {
+		c.Agent = t.Agent
+	}
+	return c
 }

@@ -22,6 +22,7 @@ import (
 	"ambit/approval"
 	"ambit/audit"
 	"ambit/broker"
+	"ambit/broker/postgres"
 	"ambit/config"
 	"ambit/console"
 	"ambit/identity"
@@ -44,6 +45,9 @@ type Daemon struct {
 	ids    *identity.Authority
 	desk   *approval.Desk
 	broker *broker.Broker
+
+	servers postgres.Servers // of databases, as their administrators
+	working sync.WaitGroup   // what uses the store and the log until the end
 
 	mu       sync.Mutex
 	sessions map[ambit.TaskID]*session
@@ -170,12 +174,27 @@ func (d *Daemon) close() {
 	if d.desk != nil {
 		d.desk.Close()
 	}
+	d.working.Wait()
+	d.tidy()
 	if d.log != nil {
 		d.log.Append(context.Background(), audit.Record{Type: audit.DaemonStop})
 		d.log.Close()
 	}
 	if d.store != nil {
 		d.store.Close()
+	}
+}
+
+// tidyTime bounds what the end of the daemon does in databases that answer slowly.
+const tidyTime = 3 * time.Second
+
+// tidy removes what no task uses any more from databases. What stays gives nobody
+// anything, and whoever uses the database next removes it.
+func (d *Daemon) tidy() {
+	ctx, stop := context.WithTimeout(context.Background(), tidyTime)
+	defer stop()
+	if err := d.servers.Close(ctx); err != nil {
+		complainOfLeases(err)
 	}
 }
 
@@ -196,6 +215,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 	defer d.ids.Watch(d.changed)()
 	go web.Serve(newFreeListener(people))
 	go d.acceptGates(gates)
+	d.working.Go(func() { d.broker.Serve(ctx, complainOfLeases) })
 	d.reconcile(l)
 	d.sweep(ctx)
 	return nil
@@ -215,7 +235,7 @@ func (d *Daemon) acceptGates(ln net.Listener) {
 func (d *Daemon) sweep(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	for n := 0; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -223,11 +243,6 @@ func (d *Daemon) sweep(ctx context.Context) {
 		}
 		if err := d.ids.Sweep(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "ambit daemon: cannot sweep:", err)
-		}
-		if n++; n%60 == 0 {
-			if err := d.broker.Sweep(ctx); err != nil {
-				fmt.Fprintln(os.Stderr, "ambit daemon: cannot end leases:", err)
-			}
 		}
 		if d.idle() || d.useless() {
 			return
@@ -250,7 +265,7 @@ func (d *Daemon) idle() bool {
 	live := len(d.ids.Tasks())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.sessions) > 0 || live > 0 {
+	if len(d.sessions) > 0 || live > 0 || d.broker.Ending() > 0 {
 		d.busy = time.Now()
 	}
 	return time.Since(d.busy) > time.Duration(d.settings.Idle)

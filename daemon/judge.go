@@ -201,3 +201,21 @@ func (d *Daemon) kept(id ambit.TaskID) (k kept, err error) {
 	}
 	return k, json.Unmarshal(b, &k)
 }
+
+// othersIntent says whether the intent is one of another session's.
+func (d *Daemon) othersIntent(s *session, id ambit.RecordID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, o := range d.sessions {
+		if o == s {
+			continue
+		}
+		o.mu.Lock()
+		_, ok := o.open[id]
+		o.mu.Unlock()
+		if ok {
+			return true
+		}
+	}
+	return false
+}

@@ -348,6 +348,19 @@ func (l *Link) Mint(ctx context.Context, a *ambit.Action) (ambit.SecretValue, er
 	return ambit.NewSecret(s.Secret), nil
 }
 
+// Elevate gives the task's lease of a database what one approved action needs, whose
+// intent is given. Lower takes it back, and returns when it is gone, or when it is
+// known that this is tried until it succeeds.
+func (l *Link) Elevate(ctx context.Context, intent ambit.RecordID) error {
+	var e wire.Elevated
+	return l.call(ctx, wire.MethodElevate, wire.Elevate{Intent: intent}, &e)
+}
+
+// Lower takes back what Elevate gave.
+func (l *Link) Lower(ctx context.Context, intent ambit.RecordID) error {
+	return l.call(ctx, wire.MethodLower, wire.Lower{Intent: intent}, nil)
+}
+
 // JWT gets a JWT-SVID for an audience.
 func (l *Link) JWT(ctx context.Context, audience string) (wire.JWTAnswer, error) {
 	var a wire.JWTAnswer

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,8 @@ type session struct {
 	challenge *identity.Challenge
 	claim     wire.Attach
 	open      map[ambit.RecordID]audit.Record // intents without an outcome
+	approved  map[ambit.RecordID]ambit.Action // under way, and not widened for yet
+	elevated  map[ambit.RecordID]elevation
 	judge     *judge
 	grants    *kept // until they are kept on the disk
 	started   bool
@@ -142,6 +145,10 @@ func (s *session) handle(method string, body json.RawMessage) wire.Step {
 		return on(body, s.alert)
 	case wire.MethodLease:
 		return later(body, s.lease)
+	case wire.MethodElevate:
+		return later(body, s.elevate)
+	case wire.MethodLower:
+		return later(body, s.lower)
 	case wire.MethodAsk:
 		return later(body, s.ask)
 	case wire.MethodJWT:
@@ -311,6 +318,9 @@ func (s *session) intent(in wire.Intent) answer {
 	return s.recorded(r, false, func(id ambit.RecordID) {
 		s.mu.Lock()
 		s.open[id] = kept
+		if in.Approval != "" && strings.HasPrefix(a.Operation, "sql.") {
+			s.approve(id, a)
+		}
 		s.mu.Unlock()
 	})
 }
@@ -337,6 +347,7 @@ func (s *session) outcome(in wire.Outcome) answer {
 	if !ok && s.d.othersIntent(s, in.Intent) {
 		return nil
 	}
+	s.settle(in.Intent)
 	if !ok {
 		r = audit.Record{Task: string(s.taskID()), Agent: s.agent}
 	}
@@ -373,22 +384,4 @@ func args(a *ambit.Action) json.RawMessage {
 		return nil
 	}
 	return append(a.AppendArgs([]byte(`{"args":`)), '}')
-}
-
-// othersIntent says whether the intent is one of another session's.
-func (d *Daemon) othersIntent(s *session, id ambit.RecordID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, o := range d.sessions {
-		if o == s {
-			continue
-		}
-		o.mu.Lock()
-		_, ok := o.open[id]
-		o.mu.Unlock()
-		if ok {
-			return true
-		}
-	}
-	return false
 }

@@ -9,13 +9,13 @@ import (
 	"ambit/store/row"
 )
 
-const leaseColumns = `id, task, service, provider, handle, state, minted, expires, ended`
+const leaseColumns = `id, task, service, provider, handle, state, minted, expires, ended, sealed`
 
 // AddLease keeps a new lease. An id that was used gives row.ErrExists.
 func (s *Store) AddLease(ctx context.Context, l row.Lease) error {
 	return s.write(ctx, "keep lease "+l.ID, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO leases (`+leaseColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)`,
-			l.ID, string(l.Task), l.Service, l.Provider, l.Handle, string(l.State), micros(l.Minted), micros(l.Expires))
+		_, err := tx.ExecContext(ctx, `INSERT INTO leases (`+leaseColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
+			l.ID, string(l.Task), l.Service, l.Provider, l.Handle, string(l.State), micros(l.Minted), micros(l.Expires), blob(l.Sealed))
 		return err
 	})
 }
@@ -29,8 +29,9 @@ func (s *Store) MoveLease(ctx context.Context, m row.LeaseMove) error {
 	}
 	return s.write(ctx, "move lease "+m.ID, func(tx *sql.Tx) error {
 		r, err := tx.ExecContext(ctx, `UPDATE leases SET state = ?1, ended = max(ended, ?2),
-			handle = CASE ?3 WHEN '' THEN handle ELSE ?3 END, expires = CASE ?4 WHEN 0 THEN expires ELSE ?4 END WHERE id = ?5 AND state = ?6`,
-			string(m.To), micros(ended), m.Handle, micros(m.Expires), m.ID, string(m.From))
+			handle = CASE ?3 WHEN '' THEN handle ELSE ?3 END, expires = CASE ?4 WHEN 0 THEN expires ELSE ?4 END,
+			sealed = CASE WHEN ?1 = 'dead' THEN x'' WHEN length(?7) = 0 THEN sealed ELSE ?7 END WHERE id = ?5 AND state = ?6`,
+			string(m.To), micros(ended), m.Handle, micros(m.Expires), m.ID, string(m.From), blob(m.Sealed))
 		if err != nil {
 			return err
 		}
@@ -44,6 +45,11 @@ func (s *Store) OpenLeases(ctx context.Context) ([]row.Lease, error) {
 	return s.leases(ctx, `WHERE state <> 'dead' ORDER BY minted, id`)
 }
 
+// RecentLeases returns the newest leases in any state, at most the given number.
+func (s *Store) RecentLeases(ctx context.Context, most int) ([]row.Lease, error) {
+	return s.leases(ctx, `ORDER BY minted DESC, id LIMIT ?`, most)
+}
+
 // TaskLeases returns all leases of one task, oldest first.
 func (s *Store) TaskLeases(ctx context.Context, task ambit.TaskID) ([]row.Lease, error) {
 	return s.leases(ctx, `WHERE task = ? ORDER BY minted, id`, string(task))
@@ -52,9 +58,41 @@ func (s *Store) TaskLeases(ctx context.Context, task ambit.TaskID) ([]row.Lease,
 func (s *Store) leases(ctx context.Context, where string, args ...any) (l []row.Lease, err error) {
 	err = s.query(ctx, "read leases", func(r scanner) error {
 		var v row.Lease
-		err := r.Scan(&v.ID, &v.Task, &v.Service, &v.Provider, &v.Handle, &v.State, at{&v.Minted}, at{&v.Expires}, at{&v.Ended})
+		err := r.Scan(&v.ID, &v.Task, &v.Service, &v.Provider, &v.Handle, &v.State, at{&v.Minted}, at{&v.Expires}, at{&v.Ended}, &v.Sealed)
+		if len(v.Sealed) == 0 {
+			v.Sealed = nil
+		}
 		l = append(l, v)
 		return err
 	}, `SELECT `+leaseColumns+` FROM leases `+where, args...)
+	return l, err
+}
+
+// KeepService keeps what makes a task's credentials for a service. Of a service
+// that is kept already it changes nothing.
+func (s *Store) KeepService(ctx context.Context, v row.Service) error {
+	return s.write(ctx, "keep service "+v.Service, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO services (task, service, provider, expires, sealed) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			string(v.Task), v.Service, v.Provider, micros(v.Expires), v.Sealed)
+		return err
+	})
+}
+
+// ForgetService deletes what KeepService kept, if anything.
+func (s *Store) ForgetService(ctx context.Context, task ambit.TaskID, service string) error {
+	return s.write(ctx, "forget service "+service, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM services WHERE task = ? AND service = ?`, string(task), service)
+		return err
+	})
+}
+
+// Services returns everything that KeepService kept.
+func (s *Store) Services(ctx context.Context) (l []row.Service, err error) {
+	err = s.query(ctx, "read services", func(r scanner) error {
+		var v row.Service
+		err := r.Scan(&v.Task, &v.Service, &v.Provider, at{&v.Expires}, &v.Sealed)
+		l = append(l, v)
+		return err
+	}, `SELECT task, service, provider, expires, sealed FROM services ORDER BY task, service`)
 	return l, err
 }

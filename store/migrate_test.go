@@ -23,7 +23,7 @@ func TestAnOlderFileIsBroughtUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range []string{"ALTER TABLE tasks DROP COLUMN process", "PRAGMA user_version = 1"} {
+	for _, q := range []string{"ALTER TABLE tasks DROP COLUMN process", "ALTER TABLE leases DROP COLUMN sealed", "DROP TABLE services", "PRAGMA user_version = 1"} {
 		if _, err := db.ExecContext(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}

@@ -20,16 +20,17 @@ var schema embed.FS
 const (
 	// version is the newest schema that this program knows; schema/N.sql leads
 	// from version N-1 to N.
-	version = 2
+	version = 3
 	// applicationID marks the file as Ambit's ("AMBT"), in SQLite's header
 	// field of that name (https://www.sqlite.org/fileformat2.html section 1.3).
 	applicationID = 0x414d4254
 )
 
 // pragmas hold for every connection. FULL makes a commit durable in WAL mode
-// (https://www.sqlite.org/pragma.html#pragma_synchronous).
+// (https://www.sqlite.org/pragma.html#pragma_synchronous). What is deleted is
+// overwritten: whoever finds an old key must not find an old sealed credential too.
 func pragmas(more ...string) string {
-	q := url.Values{"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "synchronous(FULL)", "trusted_schema(0)"}}
+	q := url.Values{"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "synchronous(FULL)", "trusted_schema(0)", "secure_delete(1)"}}
 	for _, p := range more {
 		q.Add("_pragma", p)
 	}

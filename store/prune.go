@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Prune forgets tasks that ended before t, with their questions and leases,
+// Prune forgets tasks that ended before t, with their questions, leases and services,
 // and returns how many tasks. A task with a lease that is not dead, or with a
 // child that is kept, is kept. What happened stays in the log.
 func (s *Store) Prune(ctx context.Context, t time.Time) (n int, err error) {
@@ -15,7 +15,7 @@ func (s *Store) Prune(ctx context.Context, t time.Time) (n int, err error) {
 		AND NOT EXISTS (SELECT 1 FROM tasks c WHERE c.parent = tasks.id)`
 	err = s.write(ctx, "forget old tasks", func(tx *sql.Tx) error {
 		for {
-			for _, table := range []string{"questions", "leases"} {
+			for _, table := range []string{"questions", "leases", "services"} {
 				if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE task IN (`+over+`)`, micros(t)); err != nil {
 					return err
 				}

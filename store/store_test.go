@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -226,13 +228,17 @@ func TestLeaseLife(t *testing.T) {
 		t.Errorf("a lease id used again: %v, want ErrExists", err)
 	}
 	for _, m := range []row.LeaseMove{
-		{From: row.LeaseRequested, To: row.LeaseLive, Handle: "h1", Expires: noon.Add(time.Hour)},
+		{From: row.LeaseRequested, To: row.LeaseLive, Handle: "h1", Expires: noon.Add(time.Hour), Sealed: []byte("sealed")},
 		{From: row.LeaseLive, To: row.LeaseRevoking},
 		{From: row.LeaseRevoking, To: row.LeaseDead},
 	} {
 		m.ID, m.At = l.ID, noon.Add(time.Second)
-		if open, err := s.OpenLeases(t.Context()); err != nil || len(open) != 1 {
+		open, err := s.OpenLeases(t.Context())
+		if err != nil || len(open) != 1 {
 			t.Fatalf("before %v: OpenLeases = %v, %v", m, open, err)
+		}
+		if want := m.From != row.LeaseRequested; want != (string(open[0].Sealed) == "sealed") {
+			t.Errorf("before %v: sealed is %q", m, open[0].Sealed)
 		}
 		if err := s.MoveLease(t.Context(), m); err != nil {
 			t.Fatal(err)
@@ -248,6 +254,43 @@ func TestLeaseLife(t *testing.T) {
 	}
 	if open, err := s.OpenLeases(t.Context()); err != nil || len(open) != 0 {
 		t.Errorf("OpenLeases = %v, %v, want none", open, err)
+	}
+}
+
+func TestServiceLife(t *testing.T) {
+	s := open(t)
+	v := addTask(t, s)
+	kept := row.Service{Task: v.ID, Service: "shop", Provider: "postgres", Expires: noon.Add(time.Hour), Sealed: []byte("SEALED-5f2c")}
+	if err := s.KeepService(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	other := kept
+	other.Sealed = []byte("other")
+	if err := s.KeepService(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Services(t.Context())
+	if err != nil || cmp.Diff([]row.Service{kept}, got) != "" {
+		t.Errorf("Services: %v\n%s", err, cmp.Diff([]row.Service{kept}, got))
+	}
+	kept.Service, kept.Sealed = "none", nil
+	if err := s.KeepService(t.Context(), kept); err == nil {
+		t.Error("kept a service with nothing in it")
+	}
+	for range 2 {
+		if err := s.ForgetService(t.Context(), v.ID, "shop"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := s.Services(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("Services = %v, %v, want none", got, err)
+	}
+	// What was deleted is not in the file either.
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(s.Path()); err != nil || bytes.Contains(b, []byte("SEALED-5f2c")) || !bytes.Contains(b, []byte(v.ID)) {
+		t.Errorf("the file still holds it, or the search finds nothing: %v", err)
 	}
 }
 

@@ -68,6 +68,14 @@ func writeWords(w []string) (string, error) {
 	return string(b), err
 }
 
+// blob is a column of bytes, which are never NULL.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
 // moved says whether an update found its row in the state it was to leave, and
 // otherwise whether the row is there at all.
 func moved(tx *sql.Tx, r sql.Result, table, key, id string) error {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,6 +22,21 @@ type World struct {
 	// Usable asks the service itself whether it accepts a credential. It is nil
 	// when the provider cannot end credentials at the service.
 	Usable func(secret []byte) bool
+
+	// Again makes the provider as the next daemon does. It is nil when that daemon
+	// knows nothing that it could end.
+	Again func() broker.Provider
+	// Down makes the service unreachable, or reachable again, and Slow makes it wait
+	// so long with each answer. They are nil when there is no service.
+	Down func(bool)
+	Slow func(time.Duration)
+	// Clock makes a provider whose daemon's clock is wrong by so much. It is nil when
+	// the service does not know of an end.
+	Clock func(skew time.Duration) broker.Provider
+	// Stop makes every step of the provider from the n-th on fail, as if the daemon
+	// were killed there; 0 only counts. What it returns ends that, and says how many
+	// steps there were. It is nil when a mint is one step.
+	Stop func(n int) (steps func() int)
 }
 
 // Run makes a fresh world for every part and looks at the state of the service
@@ -34,6 +50,12 @@ func Run(t *testing.T, fresh func(*testing.T) World) {
 		"one order made twice is ended by once": twice,
 		"a caller that is gone leaves nothing":  gone,
 		"no secret where none belongs":          quiet,
+		"renewed, it goes on":                   renew,
+		"another daemon ends it":                restart,
+		"stopped at each step, it can be ended": steps,
+		"the service is down":                   down,
+		"the service is slow":                   slow,
+		"the clocks disagree":                   clocks,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, fresh(t)) })
 	}
@@ -53,6 +75,7 @@ func (w World) mint(t *testing.T, o broker.Order) broker.Credential {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = w.Provider.Revoke(context.Background(), lease(o, c, w.Provider)) }) // the part has looked already
 	return c
 }
 
@@ -157,5 +180,160 @@ func quiet(t *testing.T, w World) {
 		if bytes.Contains([]byte(s), secret) || strings.Contains(s, numbers) || strings.Contains(s, fmt.Sprintf("%x", secret)) {
 			t.Errorf("the secret is in %q", s)
 		}
+	}
+}
+
+// lacks ends a part that the provider has nothing for.
+func lacks(t *testing.T, missing bool) bool {
+	t.Helper()
+	if missing {
+		t.Log("nothing of the kind can happen to this provider")
+	}
+	return missing
+}
+
+func renew(t *testing.T, w World) {
+	p, ok := w.Provider.(broker.Renewer)
+	if lacks(t, !ok) {
+		return
+	}
+	o := order(1)
+	o.Expires = time.Now().Add(time.Minute)
+	c := w.mint(t, o)
+	l := lease(o, c, p)
+	if err := p.Renew(t.Context(), l, time.Now().Add(10*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	w.is(t, true, l, c)
+	w.revoke(t, l)
+	w.is(t, false, l, c)
+	if err := p.Renew(t.Context(), l, time.Now().Add(time.Minute)); !errors.Is(err, broker.ErrGone) {
+		t.Errorf("renewed what is over: %v", err)
+	}
+	w.is(t, false, l, c)
+}
+
+// restart is a daemon that was killed while a lease was live.
+func restart(t *testing.T, w World) {
+	if lacks(t, w.Again == nil) {
+		return
+	}
+	o := order(1)
+	c := w.mint(t, o)
+	next := World{Provider: w.Again(), Usable: w.Usable}
+	for _, l := range []row.Lease{lease(o, c, next.Provider), lease(o, broker.Credential{}, next.Provider)} {
+		next.revoke(t, l)
+		next.is(t, false, l, c)
+	}
+}
+
+// steps is a daemon that is killed at each step of making and of ending a lease.
+func steps(t *testing.T, w World) {
+	if lacks(t, w.Stop == nil) {
+		return
+	}
+	all := w.life(t, 1, 0)
+	if all < 3 {
+		t.Fatalf("a lease's life has %d steps", all)
+	}
+	for n := 1; n <= all; n++ {
+		w.life(t, n+1, n)
+		l := lease(order(n+1), broker.Credential{}, w.Provider)
+		next := World{Provider: w.Again(), Usable: w.Usable}
+		next.revoke(t, l)
+		if usable, err := next.Provider.Prove(t.Context(), l); err != nil || usable {
+			t.Errorf("stopped at step %d of %d: usable %v, %v", n, all, usable, err)
+		}
+	}
+}
+
+// life makes a lease and ends it, and stops at a step.
+func (w World) life(t *testing.T, id, stop int) (steps int) {
+	did := w.Stop(stop)
+	o := order(id)
+	c, err := w.Provider.Mint(t.Context(), o)
+	if err == nil {
+		err = w.Provider.Revoke(t.Context(), lease(o, c, w.Provider))
+	}
+	if steps = did(); (err == nil) != (stop == 0) {
+		t.Errorf("stopped at step %d: %v", stop, err)
+	}
+	return steps
+}
+
+// down is a service that cannot be reached: nothing is said to have ended.
+func down(t *testing.T, w World) {
+	if lacks(t, w.Down == nil) {
+		return
+	}
+	o, never := order(1), order(2)
+	c := w.mint(t, o)
+	l := lease(o, c, w.Provider)
+	w.Down(true)
+	if _, err := w.Provider.Mint(t.Context(), never); err == nil {
+		t.Error("minted")
+	}
+	if err := w.Provider.Revoke(t.Context(), l); err == nil {
+		t.Error("Revoke says that all is well")
+	}
+	if usable, err := w.Provider.Prove(t.Context(), l); err == nil && !usable {
+		t.Error("proved to be over")
+	}
+	w.Down(false)
+	w.is(t, true, l, c)
+	w.revoke(t, l)
+	w.is(t, false, l, c)
+	w.revoke(t, lease(never, broker.Credential{}, w.Provider))
+}
+
+// slow is a service that keeps its callers waiting longer than they want.
+func slow(t *testing.T, w World) {
+	if lacks(t, w.Slow == nil) {
+		return
+	}
+	o := order(1)
+	c := w.mint(t, o)
+	l := lease(o, c, w.Provider)
+	w.Slow(300 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	late := order(2)
+	began := time.Now()
+	if _, err := w.Provider.Mint(ctx, late); err == nil {
+		t.Error("minted in time")
+	}
+	if err := w.Provider.Revoke(ctx, l); err == nil {
+		t.Error("revoked in time")
+	}
+	if usable, err := w.Provider.Prove(ctx, l); err == nil && !usable {
+		t.Error("proved in time to be over")
+	}
+	if d := time.Since(began); d > 10*time.Second {
+		t.Errorf("its callers waited %v", d)
+	}
+	w.Slow(0)
+	for _, l := range []row.Lease{l, lease(late, broker.Credential{}, w.Provider)} {
+		w.revoke(t, l)
+		if usable, err := w.Provider.Prove(t.Context(), l); err != nil || usable {
+			t.Errorf("Prove = %v, %v", usable, err)
+		}
+	}
+	w.is(t, false, l, c)
+}
+
+// clocks are a daemon's that is far from the service's.
+func clocks(t *testing.T, w World) {
+	if lacks(t, w.Clock == nil) {
+		return
+	}
+	for i, skew := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
+		p := World{Provider: w.Clock(skew), Usable: w.Usable}
+		o := order(i + 1)
+		o.Expires = o.Expires.Add(skew)
+		c := p.mint(t, o)
+		l := lease(o, c, p.Provider)
+		p.is(t, true, l, c)
+		p.revoke(t, l)
+		p.is(t, false, l, c)
 	}
 }

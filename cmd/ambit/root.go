@@ -54,7 +54,7 @@ var commands = [...]struct {
 }{
 	{"run", "run", runCmd}, {"doctor", "run", doctorCmd}, {"whoami", "run", whoamiCmd}, {"daemon", "run", daemonCmd},
 	{"init", "grants", initCmd}, {"explain", "grants", explainCmd}, {"lint", "grants", lintCmd}, {"contain", "grants", containCmd},
-	{"tasks", "people", tasksCmd}, {"revoke", "people", revokeCmd}, {"approvals", "people", approvalsCmd}, {"watch", "people", watchCmd},
+	{"tasks", "people", tasksCmd}, {"leases", "people", leasesCmd}, {"revoke", "people", revokeCmd}, {"approvals", "people", approvalsCmd}, {"watch", "people", watchCmd},
 	{"show", "people", showCmd}, {"approve", "people", approveCmd}, {"deny", "people", denyCmd},
 	{"log", "evidence", logCmd}, {"verify", "evidence", verifyCmd}, {"trust", "evidence", trustCmd}, {"version", "", versionCmd},
 }

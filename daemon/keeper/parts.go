@@ -35,7 +35,7 @@ func (k *keeper) secrets(ctx context.Context) (map[string]wire.Secret, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cannot get the credential of service %s: %w", s.service, err))
 		}
-		w.Kind = s.kind
+		w.Kind, w.CA = s.kind, s.ca
 		out[s.service] = w
 	}
 	return out, errors.Join(errs...)

@@ -35,6 +35,7 @@ type secret struct {
 	service, kind string
 	from          *grants.Credential
 	env           []string
+	ca            []byte // of a database, which the daemon speaks to itself
 }
 
 // makePlan works out the plan of one run. argv0 is what the person named to
@@ -206,9 +207,10 @@ func (p *plan) services() error {
 
 func (p *plan) service(s grants.Service) error {
 	var roots *x509.CertPool
+	var pem []byte
 	if s.CA.Value != "" {
-		pem, err := os.ReadFile(p.g.absolute(s.CA.Value))
-		if err != nil {
+		var err error
+		if pem, err = os.ReadFile(p.g.absolute(s.CA.Value)); err != nil {
 			return fmt.Errorf("cannot use service %s: its ca: %w", s.Name.Value, err)
 		}
 		roots = x509.NewCertPool()
@@ -232,6 +234,9 @@ func (p *plan) service(s grants.Service) error {
 	} else if s.Credential != nil {
 		p.hideCredential(s.Credential.File)
 		x := secret{service: s.Name.Value, kind: s.Kind.Value, from: s.Credential}
+		if s.IsDatabase() {
+			x.ca = pem
+		}
 		for _, t := range s.Env {
 			x.env = append(x.env, t.Value)
 		}

@@ -21,6 +21,8 @@ const (
 	MethodOutcome = "outcome"
 	MethodAlert   = "alert"
 	MethodLease   = "lease"
+	MethodElevate = "elevate"
+	MethodLower   = "lower"
 	MethodAsk     = "ask"
 	MethodJWT     = "jwt"
 	MethodEnd     = "end"
@@ -66,6 +68,7 @@ type Secret struct {
 	Kind  string `json:"kind"` // of the service, which shapes the placeholder
 	Value []byte `json:"-"`    // behind the JSON
 	File  string `json:"file,omitempty"`
+	CA    []byte `json:"ca,omitempty"` // PEM: whom the daemon is to trust when it uses the credential itself
 }
 
 // Enrolled is the identity of a new task.
@@ -150,6 +153,24 @@ type Leased struct {
 	ID      string    `json:"id"`
 	Secret  []byte    `json:"-"` // behind the JSON
 	Expires time.Time `json:"expires"`
+}
+
+// Elevate asks that the task's lease of a database be given what one action needs
+// that a person approved and that is under way; Lower says that it is not needed any
+// more. The action's outcome says so too.
+type Elevate struct {
+	Intent ambit.RecordID `json:"intent"`
+}
+
+// Elevated is the right.
+type Elevated struct {
+	Lease   string    `json:"lease"`
+	Expires time.Time `json:"expires"`
+}
+
+// Lower takes back what Elevate gave.
+type Lower struct {
+	Intent ambit.RecordID `json:"intent"`
 }
 
 // Ask puts a question to people.

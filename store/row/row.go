@@ -2,7 +2,8 @@
 // behaviour, shared by the store, which writes them, and by identity, approval
 // and broker, which say in small interfaces of their own what they need of it.
 //
-// No row has a place for a secret. Times are UTC with a resolution of one
+// No row has a place for a secret: what a lease needs to be gone on with and ended
+// by another daemon stands in it sealed, and the key is elsewhere. Times are UTC with a resolution of one
 // microsecond; the zero time means "not yet".
 package row
 
@@ -148,6 +149,7 @@ type Lease struct {
 	Minted   time.Time
 	Expires  time.Time
 	Ended    time.Time
+	Sealed   []byte // the credential, sealed; empty when it is not kept, and of the dead
 }
 
 // LeaseMove is one change of a lease's state.
@@ -157,6 +159,17 @@ type LeaseMove struct {
 	At       time.Time
 	Handle   string    // kept from before when empty
 	Expires  time.Time // kept from before when zero
+	Sealed   []byte    // kept from before when empty; gone when To is dead
+}
+
+// Service is what makes a task's credentials for a service, kept so that another
+// daemon can go on with its leases and end them.
+type Service struct {
+	Task     ambit.TaskID
+	Service  string
+	Provider string    // what makes it: "postgres"
+	Expires  time.Time // the task's end
+	Sealed   []byte    // never empty
 }
 
 // Revocation is one decision to end a task or an agent's tasks.

@@ -1,0 +1,321 @@
+// Package postgres makes leases of PostgreSQL databases: for each a role of its own
+// that can log in, has the rights of the task's grants by membership in group roles
+// and nothing else, and is provably gone afterwards.
+//
+// No table grant ever names a task's role: the list of grants of one table is one
+// row, and ends at about 2,400 roles. The groups are named for what they give.
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	connections = 4                // of the administrator, to one database
+	connectTime = 10 * time.Second // to open one
+	idleTime    = 20 * time.Second // after which one that nobody uses is closed
+	lingerTime  = time.Minute      // after which a database that nobody uses is tidied up
+)
+
+// Servers are the administrator's connections of one daemon, shared by its tasks.
+// The zero value is ready.
+type Servers struct {
+	mu   sync.Mutex
+	open map[[sha256.Size]byte]*server
+}
+
+// server is one database, as one administrator.
+type server struct {
+	all   *Servers
+	key   [sha256.Size]byte
+	login login
+	slots chan struct{}
+	dial  func(ctx context.Context, network, address string) (net.Conn, error) // nil but in tests
+
+	mu     sync.Mutex
+	idle   []*idleConn
+	users  int // guarded by all.mu
+	linger *time.Timer
+}
+
+type idleConn struct {
+	c     *pgconn.PgConn
+	since time.Time
+}
+
+// use finds the server of a login, or begins it. Each use is ended by leave.
+func (s *Servers) use(l login) *server {
+	// Who trusts somebody else must not be given a connection that this one opened.
+	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %v %q %v", l.user, l.password, l.Host, l.Dial, l.Database, l.TLS != nil, l.ca, l.TLS != nil && l.TLS.InsecureSkipVerify))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = map[[sha256.Size]byte]*server{}
+	}
+	v := s.open[key]
+	if v == nil {
+		v = &server{all: s, key: key, login: l, slots: make(chan struct{}, connections)}
+		s.open[key] = v
+	}
+	v.users++
+	if v.linger != nil {
+		v.linger.Stop()
+	}
+	return v
+}
+
+// leave ends one use. What nobody uses for a minute is tidied up and forgotten.
+func (v *server) leave() {
+	v.all.mu.Lock()
+	defer v.all.mu.Unlock()
+	if v.users--; v.users == 0 {
+		v.linger = time.AfterFunc(lingerTime, func() { v.all.forget(v) })
+	}
+}
+
+func (s *Servers) forget(v *server) {
+	ctx, stop := context.WithTimeout(context.Background(), connectTime)
+	defer stop()
+	_, _ = v.tidy(ctx) // groups that stay give nobody anything, and the next to come tidies up
+	s.mu.Lock()
+	gone := v.users == 0
+	if gone {
+		delete(s.open, v.key)
+	}
+	s.mu.Unlock()
+	if gone {
+		v.close()
+	}
+}
+
+// Close tidies up every database and closes all connections. No task may use them
+// any more; ctx bounds it.
+func (s *Servers) Close(ctx context.Context) error {
+	s.mu.Lock()
+	all := s.open
+	s.open = nil
+	s.mu.Unlock()
+	var errs []error
+	for _, v := range all {
+		if v.linger != nil {
+			v.linger.Stop()
+		}
+		_, err := v.tidy(ctx)
+		errs = append(errs, err)
+		v.close()
+	}
+	return errors.Join(errs...)
+}
+
+func (v *server) close() {
+	v.mu.Lock()
+	idle := v.idle
+	v.idle = nil
+	v.mu.Unlock()
+	for _, i := range idle {
+		hangUp(i.c)
+	}
+}
+
+func hangUp(c *pgconn.PgConn) {
+	ctx, stop := context.WithTimeout(context.Background(), time.Second)
+	defer stop()
+	_ = c.Close(ctx) // the server notices in any case
+}
+
+// with runs f with a connection of the administrator's. Everything that is run so
+// can be run again: a connection that died while nobody used it is no error.
+func (v *server) with(ctx context.Context, f func(context.Context, *session) error) error {
+	select {
+	case v.slots <- struct{}{}:
+		defer func() { <-v.slots }()
+	case <-ctx.Done():
+		return fmt.Errorf("the administrator's connections to the database are all in use: %w", ctx.Err())
+	}
+	c := v.take()
+	if c != nil {
+		err := f(ctx, &session{c})
+		if err == nil || !c.IsClosed() || ctx.Err() != nil {
+			v.give(c)
+			return err
+		}
+	}
+	c, err := v.login.connect(ctx, v.dial)
+	if err != nil {
+		return err
+	}
+	defer v.give(c)
+	return f(ctx, &session{c})
+}
+
+func (v *server) take() *pgconn.PgConn {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if n := len(v.idle); n > 0 {
+		c := v.idle[n-1].c
+		v.idle = v.idle[:n-1]
+		return c
+	}
+	return nil
+}
+
+// give takes a connection back; one that is in the middle of something is closed.
+func (v *server) give(c *pgconn.PgConn) {
+	if c.IsClosed() || c.TxStatus() != 'I' {
+		hangUp(c)
+		return
+	}
+	v.mu.Lock()
+	v.idle = append(v.idle, &idleConn{c, time.Now()})
+	v.mu.Unlock()
+	time.AfterFunc(idleTime, v.closeIdle)
+}
+
+func (v *server) closeIdle() {
+	var old []*pgconn.PgConn
+	v.mu.Lock()
+	for len(v.idle) > 0 && time.Since(v.idle[0].since) >= idleTime {
+		old = append(old, v.idle[0].c)
+		v.idle = v.idle[1:]
+	}
+	v.mu.Unlock()
+	for _, c := range old {
+		hangUp(c)
+	}
+}
+
+// connect opens a connection. What the environment or the files of the user's home
+// say of databases counts for nothing here.
+func (l login) connect(ctx context.Context, dial pgconn.DialFunc) (*pgconn.PgConn, error) {
+	c, err := pgconn.ParseConfig("host=127.0.0.1 port=1 user=x password=x dbname=x sslmode=disable passfile=/dev/null servicefile=/dev/null")
+	if err != nil {
+		return nil, errors.New("cannot connect to the database: the daemon's environment has settings of PostgreSQL that cannot be read; unset those that begin with PG")
+	}
+	if dial == nil {
+		d := net.Dialer{Timeout: connectTime}
+		dial = d.DialContext
+	}
+	c.Host, c.Port, c.User, c.Password, c.Database, c.TLSConfig, c.Fallbacks = l.Host, l.Port, l.user, l.password, l.Database, l.TLS, nil
+	c.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	c.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) { return dial(ctx, network, l.Dial) }
+	c.ConnectTimeout = connectTime
+	c.ValidateConnect, c.AfterConnect, c.OnNotice, c.KerberosSrvName, c.KerberosSpn = nil, nil, nil, "", ""
+	c.RuntimeParams = map[string]string{
+		"application_name": "ambit broker", "search_path": "pg_catalog", "statement_timeout": "30s", "lock_timeout": "10s",
+		"client_min_messages": "error", "client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC",
+	}
+	conn, err := pgconn.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to database %s at %s as %s: %w", l.Database, l.Dial, l.user, reason(err))
+	}
+	return conn, nil
+}
+
+// reason is what a database said, without what pgconn adds of its settings.
+func reason(err error) error {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pe
+	}
+	if ne, ok := errors.AsType[*net.OpError](err); ok {
+		return ne
+	}
+	return err
+}
+
+// session is a connection of the administrator's.
+type session struct{ c *pgconn.PgConn }
+
+// run runs statements of our own making in one message and returns the rows of the
+// last one as text; NULL is "".
+func (s *session) run(ctx context.Context, sql string) ([][]string, error) {
+	results, err := s.c.Exec(ctx, sql).ReadAll()
+	if err != nil || len(results) == 0 {
+		return nil, err
+	}
+	var rows [][]string
+	for _, r := range results[len(results)-1].Rows {
+		row := make([]string, len(r))
+		for i, v := range r {
+			row[i] = string(v)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// in runs f in a transaction that begins with a statement, and is rolled back when f
+// fails.
+func (s *session) in(ctx context.Context, begin string, f func() error) error {
+	_, err := s.run(ctx, "BEGIN; "+begin)
+	if err == nil {
+		err = f()
+	}
+	if err == nil {
+		_, err = s.run(ctx, "COMMIT")
+	}
+	if err != nil {
+		s.rollBack(ctx)
+	}
+	return err
+}
+
+// whole runs statements in a transaction, all of them or none.
+func (s *session) whole(ctx context.Context, sql string) error {
+	_, err := s.run(ctx, "BEGIN; "+sql+"; COMMIT")
+	if err != nil {
+		s.rollBack(ctx)
+	}
+	return err
+}
+
+func (s *session) rollBack(ctx context.Context) {
+	if !s.c.IsClosed() && s.c.TxStatus() != 'I' {
+		_, _ = s.run(context.WithoutCancel(ctx), "ROLLBACK") // a connection that is not idle after it is closed
+	}
+}
+
+// code is the SQLSTATE of an error, "" when it is not the database's.
+func code(err error) string {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pe.Code
+	}
+	return ""
+}
+
+// conflict says whether an error is of two that change the catalog at once.
+func conflict(err error) bool {
+	pe, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return false
+	}
+	switch pe.Code {
+	case "40001", "40P01", "55P03", "42710", "23505": // serialization, deadlock, lock timeout, exists since
+		return true
+	case "XX000": // "tuple concurrently updated" has no code of its own
+		return pe.Message == "tuple concurrently updated" || pe.Message == "tuple concurrently deleted"
+	}
+	return false
+}
+
+// again runs f until it does not collide with somebody else's change.
+func again(ctx context.Context, f func() error) error {
+	for n := 1; ; n++ {
+		err := f()
+		if err == nil || !conflict(err) || n == 10 {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(n*n) * 5 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
