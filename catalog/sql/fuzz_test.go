@@ -10,12 +10,21 @@ import (
 	"ambit"
 )
 
+// ready compiles the grammar before the first input, which may not take long.
+func ready(f *testing.F) {
+	f.Helper()
+	if err := shared().Start(); err != nil {
+		f.Fatal(err)
+	}
+}
+
 // FuzzParse looks for texts with which the classifier fails, or contradicts
 // itself: each statement by itself is what it is among others.
 func FuzzParse(f *testing.F) {
 	for _, text := range corpora(f) {
 		f.Add(text)
 	}
+	ready(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := shared().Parse(text)
 		if err != nil {
@@ -51,6 +60,7 @@ func FuzzReads(f *testing.F) {
 	for _, text := range corpora(f) {
 		f.Add(text)
 	}
+	ready(f)
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		if !isRead(text) {
