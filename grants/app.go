@@ -112,10 +112,10 @@ func (a AppScope) whole(names map[string]bool) (AppScope, Pos, string) {
 // repository reads a pattern as an owner and a repository's name, or "*".
 func repository(p pattern) (owner, name, why string) {
 	segs := p.segs
-	if p.tail {
+	if p.tail && !p.self { // a repository itself stands for its refs too
 		segs = append(slices.Clone(segs), "*")
 	}
-	if len(segs) != 2 || p.tail && p.self || strings.Contains(segs[0], "*") || strings.Contains(segs[1], "*") && segs[1] != "*" {
+	if len(segs) != 2 || strings.Contains(segs[0], "*") || strings.Contains(segs[1], "*") && segs[1] != "*" {
 		return "", "", "the token of an App is for repositories by name, and " + show(p.String()) + " is a wildcard for some"
 	}
 	return segs[0], segs[1], ""
