@@ -43,7 +43,7 @@ func databaseKind() Kind {
 			{"sql.truncate", ends, "Delete all rows"},
 			{"sql.lock", write, "Lock tables"},
 			{"sql.references", ends, "Refer to a table from another"},
-			{"sql.create", ends, "Create tables and other objects"},
+			{"sql.create", write, "Create tables and other objects"},
 			{"sql.alter", ends, "Alter tables and other objects"},
 			{"sql.drop", ends, "Drop tables and other objects"},
 			{"sql.grant", ends, "Grant or revoke rights in the database"},

@@ -89,7 +89,7 @@ func (k *keeper) makeDatabases(t gate.Task) (err error) {
 		return fmt.Errorf("cannot read SQL: %w", err)
 	}
 	k.databases, err = gatesql.New(gatesql.Config{
-		Task: t, Do: k.pipe, Databases: k.plan.databases, Names: k.names, Reader: k.reader, Resolve: resolve, Login: login,
+		Task: t, Do: k.pipe, Databases: k.plan.databases, Names: k.names, Reader: k.reader, Resolve: resolve, Login: login, Elevator: k.link,
 		Certificate: k.ca.Certificate, Foresee: k.foresee, Alert: k.alert, Roots: k.roots,
 	})
 	return err

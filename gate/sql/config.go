@@ -25,6 +25,13 @@ type Reader interface {
 	Preview(s sql.Statement) (count, rows string, ok bool)
 }
 
+// Elevator gives the task's role in the database the right for one action that a
+// person approved, and takes it back.
+type Elevator interface {
+	Elevate(ctx context.Context, intent ambit.RecordID) error
+	Lower(ctx context.Context, intent ambit.RecordID) error
+}
+
 // Database is one service: where the agent finds it and where it is.
 type Database struct {
 	Service string   // the grants file's name
@@ -64,9 +71,11 @@ const (
 	AlertAddress  = "forbidden-address"     // a granted name led to a private address
 	AlertProtocol = "ambiguous-request"     // bytes that no client sends
 	AlertPipeline = "refusal-not-in-record" // a refusal could not be recorded
+	AlertRight    = "right-not-taken-back"  // what an approved statement needed, and no other may
 )
 
-// Config plugs the gate in. All but Foresee, Alert, Roots and Limits are required.
+// Config plugs the gate in. All but Elevator, Foresee, Alert, Roots
+// and Limits are required.
 type Config struct {
 	Task      gate.Task
 	Do        gate.Doer
@@ -78,6 +87,9 @@ type Config struct {
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Login reads the secret that the broker gives for a service.
 	Login func(secret []byte) (Login, error)
+	// Elevator gives the task's role what one approved action needs; nil for roles that
+	// have it.
+	Elevator Elevator
 	// Certificate gives the certificate for a host that is shown to the agent.
 	Certificate func(host string) (*tls.Certificate, error)
 	// Foresee looks ahead at the verdict of an action, without asking, counting or

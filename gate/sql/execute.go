@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -30,23 +31,51 @@ type run struct {
 }
 
 // do takes the actions through the pipeline, one inside the other: the statement is
-// sent when the last of them is permitted, and never in part.
+// sent when the last of them is permitted, and never in part. Each that a person
+// approved gets its right in the database until then.
 func (r *run) do(ctx context.Context, acts []ambit.Action) error {
+	asked := false
 	preview := func() string {
-		r.asked = true
+		asked, r.asked = true, true
 		return r.preview(ctx)
-	}
-	if len(acts) == 1 {
-		return r.s.g.c.Do.Do(ctx, acts[0], preview, r.perform)
 	}
 	return r.s.g.c.Do.Do(ctx, acts[0], preview, func(ctx context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
 		if err := p.Check(); err != nil {
 			return ambit.Refused, "no permit", err
 		}
+		if asked {
+			lower, err := r.elevate(ctx, p)
+			if err != nil {
+				r.outcome, r.detail, r.record = ambit.Refused, "no right in the database", p.Record()
+				return r.outcome, r.detail, &refusal{code: pipeline.CodeNoCredential, state: stateRefused, why: printable(err.Error(), 400)}
+			}
+			defer lower()
+		}
+		if len(acts) == 1 {
+			return r.perform(ctx, p)
+		}
 		r.outcome, r.detail = ambit.Refused, "another part of the statement was refused"
 		err := r.do(ctx, acts[1:])
 		return r.outcome, r.detail, err
 	})
+}
+
+// elevate has the task's role given the right for what was approved, and returns how
+// it is taken back. What is about no table needs none that could be given.
+func (r *run) elevate(ctx context.Context, p pipeline.Permit) (lower func(), err error) {
+	e := r.s.g.c.Elevator
+	if a := p.Action(); e == nil || a.Resource.Kind != "table" || !slices.Contains([]string{"sql.select", "sql.insert", "sql.update", "sql.delete", "sql.truncate"}, a.Operation) {
+		return func() {}, nil
+	}
+	if err := e.Elevate(ctx, p.Record()); err != nil {
+		return nil, err
+	}
+	return func() {
+		// The right ends with the action's outcome anyway; this is sooner.
+		if err := e.Lower(context.WithoutCancel(ctx), p.Record()); err != nil {
+			r.s.g.c.Alert(ctx, AlertRight, p.Action(), "a right in the database could not be taken back at once: "+err.Error())
+		}
+	}, nil
 }
 
 // perform is the only place where a statement is sent to the database.
