@@ -34,9 +34,9 @@ func (d *Daemon) openBroker(ctx context.Context) (err error) {
 // provider makes a provider of an earlier run again.
 func (d *Daemon) provider(kind string, recipe []byte, l row.Lease) (broker.Provider, error) {
 	switch {
-	case recipe == nil:
-	case kind == github.Name:
+	case kind == github.Name: // also without a recipe: what is left of it ends by itself
 		return github.Restore(recipe)
+	case recipe == nil:
 	case kind == postgres.Kind, kind == postgres.KindOnce:
 		p, err := d.servers.FromRecipe(recipe)
 		if err != nil {
@@ -82,6 +82,13 @@ func complainOfLeases(err error) { fmt.Fprintln(stderr(), "ambit daemon: leases:
 // registerOne tells the broker where a task's credential comes from.
 func (s *session) registerOne(ctx context.Context, t identity.Task, service string, w wire.Secret, writable []string) error {
 	d := s.d
+	if w.App != nil {
+		p, err := d.app(t, service, w, writable)
+		if err != nil {
+			return err
+		}
+		return d.broker.Register(t.ID, service, t.Expires, p)
+	}
 	source, err := d.source(t, service, w, writable)
 	if err != nil {
 		return err

@@ -158,7 +158,11 @@ func (p *Provider) Name() string { return Name }
 // Mint implements [broker.Provider]. It returns when ctx ends, and what it had begun
 // goes on: a token that is made then is known, and is revoked like any other.
 func (p *Provider) Mint(ctx context.Context, o broker.Order) (broker.Credential, error) {
-	if err := ctx.Err(); err != nil {
+	err := ctx.Err()
+	if p.client == nil {
+		err = errors.New("nothing was kept of what makes them")
+	}
+	if err != nil {
 		return broker.Credential{}, fmt.Errorf("cannot get a token of GitHub App %d: %w", p.c.App, err)
 	}
 	m := p.begin(o.Lease)
@@ -254,7 +258,7 @@ func (p *Provider) known(l row.Lease) (m *minted, now minted) {
 	if m == nil {
 		m = &minted{}
 		p.leases[l.ID] = m
-		if t, err := p.unseal(l.Handle, l.ID); err == nil {
+		if t, err := p.unseal(l.Handle, l.ID); err == nil && p.client != nil {
 			m.tokens = append(m.tokens, t)
 		} else if p.restored {
 			m.lost = l.Minted.Add(tokenLife + lifeMargin)
@@ -302,8 +306,10 @@ func (p *Provider) forget(m *minted, t ambit.SecretValue) {
 
 // Close wipes what the provider holds.
 func (p *Provider) Close() error {
-	p.client.CloseIdleConnections()
-	p.c.Key.Wipe()
+	if p.client != nil {
+		p.client.CloseIdleConnections()
+		p.c.Key.Wipe()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.leases {

@@ -404,6 +404,13 @@ func TestAnotherDaemon(t *testing.T) {
 	flipped[len(flipped)/2] ^= 1
 	stranger := w.provider(nil)
 	stranger.restored = true
+	forgotten, err := Restore(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := forgotten.Mint(t.Context(), order(4)); err == nil || forgotten.Close() != nil {
+		t.Error("it mints without a recipe")
+	}
 	for name, x := range map[string]struct {
 		p *Provider
 		l row.Lease
@@ -411,6 +418,7 @@ func TestAnotherDaemon(t *testing.T) {
 		"no handle":        {restore(), leaseOf(o, "")},
 		"another's handle": {restore(), leaseOf(order(2), c.Handle)},
 		"changed":          {restore(), leaseOf(o, string(flipped))},
+		"no recipe":        {forgotten, leaseOf(o, c.Handle)},
 		"another recipe":   {stranger, leaseOf(o, c.Handle)},
 	} {
 		if err := x.p.Revoke(t.Context(), x.l); err != nil {

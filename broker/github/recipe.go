@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"ambit"
 	"ambit/broker"
@@ -31,6 +32,8 @@ type recipe struct {
 	Apart        []string          `json:"apart,omitempty"`
 	From         string            `json:"from,omitempty"` // of a key that is behind
 }
+
+var _ broker.Lasting = (*Provider)(nil)
 
 // Recipe returns what [Restore] makes the provider of again. It holds the App's key,
 // when that is not in a file, and is the caller's own.
@@ -64,8 +67,11 @@ func (p *Provider) Recipe() ([]byte, error) {
 }
 
 // Restore makes a provider from a recipe, which is only lent. It takes leases that it
-// does not know for minted.
+// does not know for minted. Without a recipe it can only wait for their end.
 func Restore(b []byte) (*Provider, error) {
+	if len(b) == 0 {
+		return &Provider{c: Config{Now: time.Now}, restored: true, leases: map[string]*minted{}}, nil
+	}
 	text, rest, ok := bytes.Cut(b, []byte{0})
 	var r recipe
 	if !ok || json.Unmarshal(text, &r) != nil || len(rest) < len(Provider{}.sealing) {

@@ -42,6 +42,7 @@ func (k *keeper) secrets(ctx context.Context) (map[string]wire.Secret, error) {
 }
 
 func (k *keeper) secret(ctx context.Context, s secret) (w wire.Secret, err error) {
+	w.App = s.app
 	switch c := s.from; {
 	case c.Env != "":
 		v, ok := k.o.Lookup(c.Env)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"ambit/daemon/wire"
 	gatesql "ambit/gate/sql"
 	"ambit/gate/web"
 	"ambit/grants"
@@ -35,7 +36,8 @@ type secret struct {
 	service, kind string
 	from          *grants.Credential
 	env           []string
-	ca            []byte // of a database, which the daemon speaks to itself
+	ca            []byte    // of a service that the daemon speaks to itself
+	app           *wire.App // when it is the key of a GitHub App
 }
 
 // makePlan works out the plan of one run. argv0 is what the person named to
@@ -233,8 +235,8 @@ func (p *plan) service(s grants.Service) error {
 		p.tokens[s.Name.Value] = s.Credential.JWT
 	} else if s.Credential != nil {
 		p.hideCredential(s.Credential.File)
-		x := secret{service: s.Name.Value, kind: s.Kind.Value, from: s.Credential}
-		if s.IsDatabase() {
+		x := secret{service: s.Name.Value, kind: s.Kind.Value, from: s.Credential, app: p.app(s)}
+		if s.IsDatabase() || x.app != nil {
 			x.ca = pem
 		}
 		for _, t := range s.Env {

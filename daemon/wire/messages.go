@@ -68,7 +68,20 @@ type Secret struct {
 	Kind  string `json:"kind"` // of the service, which shapes the placeholder
 	Value []byte `json:"-"`    // behind the JSON
 	File  string `json:"file,omitempty"`
-	CA    []byte `json:"ca,omitempty"` // PEM: whom the daemon is to trust when it uses the credential itself
+	CA    []byte `json:"ca,omitempty"`  // PEM: whom the daemon is to trust when it uses the credential itself
+	App   *App   `json:"app,omitempty"` // the secret is the key of a GitHub App
+}
+
+// App is a GitHub App, what its tokens are for, and where its API is.
+type App struct {
+	ID           int64             `json:"id"`
+	Installation int64             `json:"installation,omitempty"`
+	Owner        string            `json:"owner"`
+	Repositories []string          `json:"repositories,omitempty"`
+	All          bool              `json:"all,omitempty"`
+	Permissions  map[string]string `json:"permissions"`
+	API          string            `json:"api"`
+	Dial         string            `json:"dial,omitempty"` // host:port
 }
 
 // Enrolled is the identity of a new task.

@@ -70,7 +70,7 @@ func testCopies(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := got.Secrets; string(s["a"].Value) != one || s["a"].Kind != "http" || s["b"].File != "/x" || len(s["b"].Value) != 0 || string(s["c"].Value) != "other" {
-		t.Errorf("the credentials came as %q", s)
+		t.Errorf("the credentials came as %+v", s)
 	}
 	if string(l.Secret) != two || l.ID != "x" {
 		t.Errorf("the lease came as %q", l.Secret)
