@@ -254,6 +254,9 @@ func (p *Provider) lose(m *minted) {
 func (p *Provider) known(l row.Lease) (m *minted, now minted) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.leases == nil { // it was never opened, and knows nothing
+		p.leases, p.restored, p.c.Now = map[string]*minted{}, true, time.Now
+	}
 	m = p.leases[l.ID]
 	if m == nil {
 		m = &minted{}

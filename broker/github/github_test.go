@@ -443,7 +443,7 @@ func TestAnotherDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.ended(q, leaseOf(order(3), c.Handle))
-	for i := range len(recipe) - len("-----END RSA PRIVATE KEY-----\n") {
+	for i := 1; i < len(recipe)-len("-----END RSA PRIVATE KEY-----\n"); i++ {
 		if _, err := Restore(recipe[:i]); err == nil {
 			t.Fatalf("%d of %d bytes of a recipe are enough", i, len(recipe))
 		}

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"ambit"
 	"ambit/broker"
@@ -70,7 +69,7 @@ func (p *Provider) Recipe() ([]byte, error) {
 // does not know for minted. Without a recipe it can only wait for their end.
 func Restore(b []byte) (*Provider, error) {
 	if len(b) == 0 {
-		return &Provider{c: Config{Now: time.Now}, restored: true, leases: map[string]*minted{}}, nil
+		return &Provider{}, nil
 	}
 	text, rest, ok := bytes.Cut(b, []byte{0})
 	var r recipe
