@@ -80,7 +80,7 @@ func (p *Provider) jwt(k *rsa.PrivateKey) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("its key cannot sign: %w", err)
 	}
-	now := p.c.Now().Add(p.ahead())
+	now := p.now().Add(p.ahead())
 	return jwt.Signed(s).Claims(jwt.Claims{
 		Issuer: strconv.FormatInt(p.c.App, 10), IssuedAt: jwt.NewNumericDate(now.Add(-jwtBack)), Expiry: jwt.NewNumericDate(now.Add(jwtLife)),
 	}).Serialize()
@@ -99,7 +99,7 @@ func (p *Provider) adjust(a answer) (bool, error) {
 	if a.date.IsZero() {
 		return false, nil
 	}
-	skew := a.date.Sub(p.c.Now()).Round(time.Second)
+	skew := a.date.Sub(p.now()).Round(time.Second)
 	if skew.Abs() > maxSkew {
 		return false, fmt.Errorf("this machine's clock and GitHub's differ by %v: set the clock", skew.Abs())
 	}

@@ -97,9 +97,6 @@ func open(c Config) (*Provider, error) {
 	slices.Sort(c.Repositories)
 	c.Repositories = slices.Compact(c.Repositories)
 	c.Permissions = maps.Clone(c.Permissions)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("cannot use a GitHub App: %w", err)
 	}
@@ -145,6 +142,13 @@ func word(s string) bool {
 	return s != "" && len(s) <= 100 && s != "." && s != ".." && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 	})
+}
+
+func (p *Provider) now() time.Time {
+	if p.c.Now == nil {
+		return time.Now()
+	}
+	return p.c.Now()
 }
 
 // Format shows which App mints and nothing else, in every verb.
@@ -246,7 +250,7 @@ func (p *Provider) add(m *minted, t ambit.SecretValue) {
 func (p *Provider) lose(m *minted) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.lost = p.c.Now().Add(tokenLife + lifeMargin)
+	m.lost = p.now().Add(tokenLife + lifeMargin)
 }
 
 // known is what is known of a lease. What another daemon minted is in the lease's
@@ -254,8 +258,8 @@ func (p *Provider) lose(m *minted) {
 func (p *Provider) known(l row.Lease) (m *minted, now minted) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.leases == nil { // it was never opened, and knows nothing
-		p.leases, p.restored, p.c.Now = map[string]*minted{}, true, time.Now
+	if p.leases == nil {
+		p.leases = map[string]*minted{}
 	}
 	m = p.leases[l.ID]
 	if m == nil {
@@ -263,7 +267,7 @@ func (p *Provider) known(l row.Lease) (m *minted, now minted) {
 		p.leases[l.ID] = m
 		if t, err := p.unseal(l.Handle, l.ID); err == nil && p.client != nil {
 			m.tokens = append(m.tokens, t)
-		} else if p.restored {
+		} else if p.restored || p.client == nil { // without a client it knows of nothing
 			m.lost = l.Minted.Add(tokenLife + lifeMargin)
 		}
 	}
@@ -293,7 +297,7 @@ func (p *Provider) Prove(ctx context.Context, l row.Lease) (bool, error) {
 	switch {
 	case now.asking > 0:
 		return true, errors.New("GitHub has not answered yet whether it makes a token")
-	case p.c.Now().Before(now.lost):
+	case p.now().Before(now.lost):
 		return true, fmt.Errorf("GitHub may have made a token whose answer was lost; it ends by itself by %s", now.lost.UTC().Format(time.RFC3339))
 	}
 	return false, nil

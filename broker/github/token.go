@@ -192,7 +192,7 @@ func (p *Provider) checkToken(parts map[string]json.RawMessage, want map[string]
 
 func (p *Provider) checkEnd(ends, date time.Time) error {
 	if date.IsZero() {
-		date = p.c.Now().Add(p.ahead())
+		date = p.now().Add(p.ahead())
 	}
 	if left := ends.Sub(date); left <= 0 || left > tokenLife+lifeMargin {
 		return fmt.Errorf("GitHub made a token that ends in %v: want an hour at most", left.Round(time.Second))
