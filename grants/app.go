@@ -71,7 +71,8 @@ func (g *Grants) appScope(service string) (a AppScope, at Pos, why string) {
 		}
 		for i, p := range r.patterns {
 			if p.kind != k.Resource {
-				continue // a path of the host, and of no repository
+				a.paths(r, p, k)
+				continue
 			}
 			at = r.line.Patterns[i].Pos
 			owner, name, why := repository(p)
@@ -123,17 +124,32 @@ func repository(p pattern) (owner, name, why string) {
 
 // need adds what a line's operations need.
 func (a *AppScope) need(r *rule, k Kind) {
-	add := func(operation string) {
-		for _, p := range k.Permissions(operation) {
-			name, level, _ := strings.Cut(p, ":")
-			if a.Permissions[name] != "write" {
-				a.Permissions[name] = level
-			}
-		}
-	}
 	for _, o := range k.Operations {
 		if r.fits(o.Effect.Worst()) && r.operation(o.Name) {
-			add(o.Name)
+			a.add(k.Permissions(o.Name))
+		}
+	}
+}
+
+func (a *AppScope) add(permissions []string) {
+	for _, p := range permissions {
+		name, level, _ := strings.Cut(p, ":")
+		if a.Permissions[name] != "write" {
+			a.Permissions[name] = level
+		}
+	}
+}
+
+// paths adds what a line about paths of the host needs. One for GraphQL gives the
+// operations that it names, on all repositories of the token; other paths are of no
+// repository.
+func (a *AppScope) paths(r *rule, p pattern, k Kind) {
+	if !p.covers([]string{p.segs[0], "graphql"}) && !p.covers([]string{p.segs[0], "api", "graphql"}) {
+		return
+	}
+	for _, o := range k.Operations {
+		if r.fits(o.Effect.Worst()) && slices.Contains(r.ops, o.Name) {
+			a.add(k.Permissions(o.Name))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"slices"
+	"strings"
 
 	"ambit"
 )
@@ -235,7 +236,13 @@ func (k Kind) operation(s string) (full string, ok bool) {
 	if s == "*" {
 		return s, true
 	}
-	for _, name := range []string{s, k.prefix() + s, "http." + s} {
+	// The kind's own goes first: "graphql.query" is GitHub's there. A wildcard means
+	// what it says: "git.*" is git itself.
+	names := []string{k.prefix() + s, s, "http." + s}
+	if strings.HasSuffix(s, "*") {
+		names[0], names[1] = s, names[0]
+	}
+	for _, name := range names {
 		for _, o := range k.Operations {
 			if o.Name == name || covers(name, o.Name) {
 				return name, true
