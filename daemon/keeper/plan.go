@@ -227,7 +227,7 @@ func (p *plan) service(s grants.Service) error {
 	for _, h := range s.Hosts {
 		p.route(web.Route{
 			Host: h.Value, Port: uint16(s.Port), Scheme: scheme(s), Service: s.Name.Value, Kind: s.Kind.Value, Dial: s.Address.Value, Roots: roots,
-			Inject: injection(s, h.Value), HasCredential: s.Credential != nil, EncodedSlash: s.EncodedSlash,
+			Inject: injection(s, h.Value), HasCredential: s.Credential != nil, NoOwn: s.Kind.Value == "github", EncodedSlash: s.EncodedSlash,
 			Conversation: s.Kind.Value == "anthropic" || s.Kind.Value == "openai",
 		})
 	}

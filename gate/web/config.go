@@ -84,6 +84,8 @@ type Route struct {
 	Inject        Inject
 	HasCredential bool // the service has a credential: inject it, remove the agent's own
 
+	NoOwn bool // the agent has no credential of its own there: any that it sends was found somewhere, and is refused
+
 	EncodedSlash bool // %2f in a path separates segments instead of being refused
 	// Conversation says that bodies and WebSocket messages carry what the agent has
 	// seen, as those to a model do: a placeholder in one is blanked. Refusing it
@@ -128,6 +130,7 @@ type Limits struct {
 // Kinds of alerts.
 const (
 	AlertPlaceholder = "placeholder-leak"      // a placeholder left for a foreign place
+	AlertFound       = "found-credential"      // a credential of the agent's own was used
 	AlertFronting    = "names-disagree"        // address, SNI and Host name different hosts
 	AlertAddress     = "forbidden-address"     // a granted name led to a private address
 	AlertReflected   = "credential-reflected"  // an upstream sent a credential back

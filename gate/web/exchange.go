@@ -79,6 +79,11 @@ func (x *exchange) prepare(ctx context.Context) *refusal {
 		if bad := x.g.checkForeign(x.r.Service, x.in); bad != nil {
 			return bad
 		}
+	}
+	if bad := x.checkFound(); bad != nil {
+		return bad
+	}
+	if x.r.HasCredential {
 		if bad := x.r.stripCredentials(x.in.header, &x.in.url); bad != nil {
 			return bad
 		}

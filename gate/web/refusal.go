@@ -24,6 +24,7 @@ const (
 	CodeOverride    = "override"          // a header or parameter would replace method or path
 	CodeUpgrade     = "bad-upgrade"       // only WebSocket is
 	CodePlaceholder = "placeholder-leak"  // a placeholder left for a foreign place
+	CodeFound       = "found-credential"  // a credential that is not the task's
 	CodeTooLarge    = "too-large-to-ask"  // a person cannot be asked about so large a body
 	CodeBusy        = "too-many"          // a limit of the task is reached
 	CodeUnknown     = "not-understood"    // the classifier cannot say what it would do
