@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,7 +41,10 @@ func TestCanaryIsNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen bytes.Buffer
+	var mu sync.Mutex // leases of several services end side by side
 	look := func(v any) {
+		mu.Lock()
+		defer mu.Unlock()
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
 			fmt.Fprintf(&seen, verb+"\n", v)
 		}

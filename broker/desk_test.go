@@ -145,6 +145,18 @@ func (c *cloud) slow(d time.Duration) {
 	c.delay = d
 }
 
+func (c *cloud) has(lease string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.live[lease]) > 0
+}
+
+func (c *cloud) closings() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 func (c *cloud) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

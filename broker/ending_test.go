@@ -56,8 +56,8 @@ func TestNothingIsGivenUp(t *testing.T) {
 		d.cloud.fail(nil)
 		time.Sleep(longestWait)
 		synctest.Wait()
-		if d.Ending() != 0 || d.cloud.usable(l.Secret.Reveal()) || d.cloud.closed != 1 {
-			t.Errorf("when the service is back: %d to end, usable %v, closed %d", d.Ending(), d.cloud.usable(l.Secret.Reveal()), d.cloud.closed)
+		if d.Ending() != 0 || d.cloud.usable(l.Secret.Reveal()) || d.cloud.closings() != 1 {
+			t.Errorf("when the service is back: %d to end, usable %v, closed %d", d.Ending(), d.cloud.usable(l.Secret.Reveal()), d.cloud.closings())
 		}
 		if seen, _ := d.Leases(t.Context()); len(seen) != 0 {
 			t.Errorf("Leases = %+v", seen)
@@ -111,6 +111,13 @@ func (l *lasting) Renew(_ context.Context, r row.Lease, until time.Time) error {
 	return nil
 }
 
+// ends is when the service ends a lease.
+func (l *lasting) ends(id string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until[id]
+}
+
 func TestLeaseIsMadeLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
@@ -125,17 +132,20 @@ func TestLeaseIsMadeLonger(t *testing.T) {
 		time.Sleep(40 * time.Minute)
 		synctest.Wait()
 		open, _ := d.ledger.OpenLeases(t.Context())
-		if len(open) != 1 || open[0].ID != first.ID || !open[0].Expires.After(time.Now()) || !p.until[first.ID].Equal(open[0].Expires) {
-			t.Errorf("after 40 minutes: %+v, at the service %v", open, p.until)
+		if len(open) != 1 || open[0].ID != first.ID || !open[0].Expires.After(time.Now()) || !p.ends(first.ID).Equal(open[0].Expires) {
+			t.Errorf("after 40 minutes: %+v, at the service %v", open, p.ends(first.ID))
 		}
 		if again := d.mint("t", "svc"); again.ID != first.ID || !bytes.Equal(again.Secret.Reveal(), first.Secret.Reveal()) {
 			t.Error("another lease in the middle")
 		}
+		d.ledger.mu.Lock()
 		if !slices.Contains(d.ledger.steps, "log live") {
 			t.Errorf("a renewal is not in the log: %q", d.ledger.steps)
 		}
+		d.ledger.mu.Unlock()
 		time.Sleep(time.Until(end))
-		if got := p.until[first.ID]; !got.Equal(end) {
+		synctest.Wait()
+		if got := p.ends(first.ID); !got.Equal(end) {
 			t.Errorf("it ends %v, the task %v", got, end)
 		}
 		// Whoever looks after the service took it away: a new one is made.
@@ -257,18 +267,18 @@ func TestOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := d.EndOnce(t.Context(), "t", "svc", one.ID); err != nil || len(d.cloud.live[one.ID]) > 0 {
+			if err := d.EndOnce(t.Context(), "t", "svc", one.ID); err != nil || d.cloud.has(one.ID) {
 				t.Errorf("EndOnce: %v", err)
 			}
 		}
-		if len(d.cloud.live[two.ID]) == 0 {
+		if !d.cloud.has(two.ID) {
 			t.Error("ending one ended the other")
 		}
 		// Nobody ends the second.
 		stop := d.serve()
 		time.Sleep(onceLife + sweepEvery)
 		synctest.Wait()
-		if len(d.cloud.live[two.ID]) > 0 {
+		if d.cloud.has(two.ID) {
 			t.Error("it outlives its time")
 		}
 		stop()
@@ -276,7 +286,7 @@ func TestOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.End(t.Context(), "t"); err != nil || len(d.cloud.live[three.ID]) > 0 {
+		if err := d.End(t.Context(), "t"); err != nil || d.cloud.has(three.ID) {
 			t.Errorf("it outlives the task: %v", err)
 		}
 		if err := d.EndOnce(t.Context(), "t", "svc", three.ID); err != nil {

@@ -17,9 +17,9 @@ import (
 	"ambit/store/row"
 )
 
-// tasks is how many tasks TestManyTasks runs one after another. The issue of a
-// catalog that fills up shows with thousands.
-var tasks = flag.Int("tasks", 300, "tasks one after another")
+// tasks is how many tasks TestManyTasks runs one after another. A catalog
+// that fills up shows with thousands: run it with -tasks 5000.
+var tasks = flag.Int("tasks", 200, "tasks one after another")
 
 // oneTask is a task's whole time with a database, by way of the broker. What cannot
 // be ended in the time that a task's end waits is ended later.

@@ -517,3 +517,51 @@ func TestOneStatementsRight(t *testing.T) {
 }
 
 func rowOf(digit string) row.Lease { return row.Lease{ID: strings.Repeat(digit, 32)} }
+
+// An administrator need not be a superuser: CREATEROLE and owning the tables is
+// enough, for all of a lease's life.
+func TestAdministratorWithCreaterole(t *testing.T) {
+	w := newWorld(t)
+	w.exec("CREATE ROLE maker LOGIN CREATEROLE PASSWORD 'pw'; ALTER DATABASE " + w.db + " OWNER TO maker; ALTER TABLE orders OWNER TO maker; GRANT ALL ON SCHEMA public TO maker WITH GRANT OPTION")
+	servers := &Servers{}
+	p, err := servers.Provider(Config{Admin: []byte(w.pg.URL("maker", "pw", w.db)), Rights: []Right{readOrders, {Schema: "public", Table: "orders", Privilege: Insert}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, url := w.lease(p)
+	mustQuery(t, url, "INSERT INTO orders (total) VALUES (1)")
+	if _, err := query(url, "DELETE FROM orders"); err == nil {
+		t.Error("deleted")
+	}
+	o, err := p.Once(l.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	once, _ := w.lease(o)
+	mustQuery(t, url, "DELETE FROM orders WHERE id = 1")
+	w.end(o, once)
+	if err := p.Renew(t.Context(), l, time.Now().Add(time.Minute)); err != nil {
+		t.Error(err)
+	}
+	ended := make(chan error, 1)
+	go func() { _, err := query(url, "SELECT pg_sleep(60)"); ended <- err }()
+	if !ambittest.Eventually(20*time.Second, func() bool {
+		return len(w.exec("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")) == 1
+	}) {
+		t.Fatal("no session")
+	}
+	w.exec("CREATE TABLE left_over (n int); ALTER TABLE left_over OWNER TO " + Role(l.ID))
+	w.end(p, l)
+	if err := <-ended; err == nil {
+		t.Error("a session lives on")
+	}
+	if got := w.exec("SELECT tableowner FROM pg_tables WHERE tablename = 'left_over'"); got[0][0] != estate {
+		t.Errorf("what is left belongs to %v", got)
+	}
+	p.Close()
+	if err := servers.Close(t.Context()); err != nil {
+		t.Errorf("tidying up: %v", err)
+	}
+	w.clean()
+	w.exec("DROP OWNED BY " + estate + "; DROP ROLE " + estate + "; REASSIGN OWNED BY maker TO postgres; DROP OWNED BY maker; DROP ROLE maker")
+}
