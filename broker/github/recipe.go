@@ -10,9 +10,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"ambit"
 	"ambit/broker"
+	"ambit/store/row"
 )
 
 // recipe is what makes a provider again. The keys stand behind its JSON and not in
@@ -32,7 +34,14 @@ type recipe struct {
 	From         string            `json:"from,omitempty"` // of a key that is behind
 }
 
-var _ broker.Lasting = (*Provider)(nil)
+var (
+	_ broker.Lasting = (*Provider)(nil)
+	_ broker.Renewer = (*Provider)(nil)
+)
+
+// Renew implements [broker.Renewer]: GitHub makes no token last longer, so that the
+// broker makes another. Until then another daemon can go on with the one there is.
+func (p *Provider) Renew(context.Context, row.Lease, time.Time) error { return broker.ErrGone }
 
 // Recipe returns what [Restore] makes the provider of again. It holds the App's key,
 // when that is not in a file, and is the caller's own.
