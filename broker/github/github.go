@@ -79,7 +79,8 @@ type Provider struct {
 // minted is what one lease has at GitHub.
 type minted struct {
 	tokens []ambit.SecretValue // not yet proved dead
-	asking int                 // requests for one that have no answer yet
+	ends   time.Time           // of the last of them, by this machine's clock
+	asking []chan struct{}     // each closed when a request for one has its answer
 	lost   time.Time           // until then a token may live that nobody knows; zero: none
 }
 
@@ -169,11 +170,11 @@ func (p *Provider) Mint(ctx context.Context, o broker.Order) (broker.Credential,
 	if err != nil {
 		return broker.Credential{}, fmt.Errorf("cannot get a token of GitHub App %d: %w", p.c.App, err)
 	}
-	m := p.begin(o.Lease)
+	m, answered := p.begin(o.Lease)
 	done := make(chan result, 1)
 	go func() {
 		c, err := p.mint(context.WithoutCancel(ctx), o, m)
-		p.ended(m)
+		p.ended(m, answered)
 		done <- result{c, err}
 	}()
 	select {
@@ -211,11 +212,11 @@ func (p *Provider) mint(ctx context.Context, o broker.Order, m *minted) (c broke
 	if err != nil {
 		return c, err
 	}
-	ends := t.expires.Add(-p.ahead())
+	ends := p.until(m, t.expires)
+	handle, err := p.seal(t.secret.Reveal(), ends, o.Lease)
 	if o.Expires.Before(ends) {
 		ends = o.Expires
 	}
-	handle, err := p.seal(t.secret.Reveal(), o.Lease)
 	if err != nil {
 		return c, err
 	}
@@ -223,20 +224,32 @@ func (p *Provider) mint(ctx context.Context, o broker.Order, m *minted) (c broke
 }
 
 // begin notes that something is about to be made for a lease.
-func (p *Provider) begin(lease string) *minted {
+func (p *Provider) begin(lease string) (*minted, chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.leases[lease] == nil {
-		p.leases[lease] = &minted{}
+	m := p.leases[lease]
+	if m == nil {
+		m = &minted{}
+		p.leases[lease] = m
 	}
-	p.leases[lease].asking++
-	return p.leases[lease]
+	answered := make(chan struct{})
+	m.asking = append(m.asking, answered)
+	return m, answered
 }
 
-func (p *Provider) ended(m *minted) {
+func (p *Provider) ended(m *minted, answered chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.asking--
+	m.asking = slices.DeleteFunc(m.asking, func(c chan struct{}) bool { return c == answered })
+	close(answered)
+}
+
+// until notes when a token ends, by this machine's clock.
+func (p *Provider) until(m *minted, ends time.Time) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.ends = ends.Add(-p.skew)
+	return m.ends
 }
 
 // add remembers a token until it is proved dead.
@@ -265,18 +278,26 @@ func (p *Provider) known(l row.Lease) (m *minted, now minted) {
 	if m == nil {
 		m = &minted{}
 		p.leases[l.ID] = m
-		if t, err := p.unseal(l.Handle, l.ID); err == nil && p.client != nil {
-			m.tokens = append(m.tokens, t)
+		if t, ends, err := p.unseal(l.Handle, l.ID); err == nil && p.client != nil {
+			m.tokens, m.ends = append(m.tokens, t), ends
 		} else if p.restored || p.client == nil { // without a client it knows of nothing
 			m.lost = l.Minted.Add(tokenLife + lifeMargin)
 		}
 	}
-	return m, minted{slices.Clone(m.tokens), m.asking, m.lost}
+	return m, minted{slices.Clone(m.tokens), m.ends, slices.Clone(m.asking), m.lost}
 }
 
-// Revoke implements [broker.Provider].
+// Revoke implements [broker.Provider]. It waits for what is still being made.
 func (p *Provider) Revoke(ctx context.Context, l row.Lease) error {
 	_, now := p.known(l)
+	for _, answered := range now.asking {
+		select {
+		case <-answered:
+		case <-ctx.Done():
+			return fmt.Errorf("GitHub has not answered yet whether it makes a token: %w", ctx.Err())
+		}
+	}
+	_, now = p.known(l)
 	var errs []error
 	for _, t := range now.tokens {
 		errs = append(errs, p.revoke(ctx, t))
@@ -295,7 +316,7 @@ func (p *Provider) Prove(ctx context.Context, l row.Lease) (bool, error) {
 		p.forget(m, t)
 	}
 	switch {
-	case now.asking > 0:
+	case len(now.asking) > 0:
 		return true, errors.New("GitHub has not answered yet whether it makes a token")
 	case p.now().Before(now.lost):
 		return true, fmt.Errorf("GitHub may have made a token whose answer was lost; it ends by itself by %s", now.lost.UTC().Format(time.RFC3339))

@@ -92,8 +92,64 @@ func (w *world) ended(p *Provider, l row.Lease) {
 func TestProvider(t *testing.T) {
 	brokertest.Run(t, func(t *testing.T) brokertest.World {
 		w := newWorld(t)
-		return brokertest.World{Provider: w.provider(nil), Usable: func(s []byte) bool { return w.Accepts(string(s)) }}
+		p := w.provider(nil)
+		return brokertest.World{
+			Provider: p, Usable: func(s []byte) bool { return w.Accepts(string(s)) },
+			Again: func() broker.Provider { return w.again(p) },
+			Down: func(down bool) {
+				w.Fault(func(http.ResponseWriter, *http.Request) bool {
+					if down {
+						panic(http.ErrAbortHandler)
+					}
+					return false
+				})
+			},
+			Slow: func(d time.Duration) {
+				w.Fault(func(http.ResponseWriter, *http.Request) bool { time.Sleep(d); return false })
+			},
+		}
 	})
+}
+
+// again makes the provider as the next daemon does.
+func (w *world) again(p *Provider) *Provider {
+	w.t.Helper()
+	recipe, err := p.Recipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	q, err := Restore(recipe)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { q.Close() })
+	return q
+}
+
+// TestRenew lets a lease go on for as long as its token lives, for another daemon too.
+func TestRenew(t *testing.T) {
+	w := newWorld(t)
+	p, o := w.provider(nil), order(1)
+	c, err := p.Mint(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := leaseOf(o, c.Handle)
+	for name, q := range map[string]*Provider{"itself": p, "another": w.again(p)} {
+		for in, gone := range map[time.Duration]bool{15 * time.Minute: false, 59 * time.Minute: false, 61 * time.Minute: true, 24 * time.Hour: true} {
+			if err := q.Renew(t.Context(), l, time.Now().Add(in)); errors.Is(err, broker.ErrGone) != gone || err != nil && !gone {
+				t.Errorf("%s, for %v: %v", name, in, err)
+			}
+		}
+	}
+	w.ended(w.again(p), l) // by somebody else
+	if err := p.Renew(t.Context(), l, time.Now().Add(time.Minute)); !errors.Is(err, broker.ErrGone) {
+		t.Errorf("what was revoked is renewed: %v", err)
+	}
+	w.Fault(func(rw http.ResponseWriter, _ *http.Request) bool { rw.WriteHeader(500); return true })
+	if err := p.Renew(t.Context(), l, time.Now().Add(time.Minute)); err == nil {
+		t.Error("renewed what cannot be looked at")
+	}
 }
 
 // TestTokenIsForTheGrantsAlone looks at what GitHub was asked for.
@@ -334,7 +390,7 @@ func TestSlow(t *testing.T) {
 	if !ambittest.Eventually(10*time.Second, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return p.leases[o.Lease].asking == 0
+		return len(p.leases[o.Lease].asking) == 0
 	}) {
 		t.Fatal("the request does not end")
 	}

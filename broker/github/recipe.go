@@ -7,6 +7,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,9 +40,22 @@ var (
 	_ broker.Renewer = (*Provider)(nil)
 )
 
-// Renew implements [broker.Renewer]: GitHub makes no token last longer, so that the
-// broker makes another. Until then another daemon can go on with the one there is.
-func (p *Provider) Renew(context.Context, row.Lease, time.Time) error { return broker.ErrGone }
+// Renew implements [broker.Renewer]: a token lives for an hour, and a lease for less.
+// Once the hour is too short, nothing is left to renew and another is made.
+func (p *Provider) Renew(ctx context.Context, l row.Lease, until time.Time) error {
+	_, now := p.known(l)
+	if len(now.tokens) == 0 || now.ends.Before(until) {
+		return broker.ErrGone
+	}
+	for _, t := range now.tokens {
+		if usable, err := p.usable(ctx, t); err != nil {
+			return err
+		} else if !usable {
+			return broker.ErrGone
+		}
+	}
+	return nil
+}
 
 // Recipe returns what [Restore] makes the provider of again. It holds the App's key,
 // when that is not in a file, and is the caller's own.
@@ -118,27 +132,30 @@ func (p *Provider) cipher() (cipher.AEAD, error) {
 }
 
 // seal makes the lease's handle: the token, which GitHub wants to see when it is
-// revoked, in a form that only who has the recipe can open, and only as this lease's.
-func (p *Provider) seal(secret []byte, lease string) (string, error) {
+// revoked, and its end, in a form that only who has the recipe can open, and only as
+// this lease's.
+func (p *Provider) seal(secret []byte, ends time.Time, lease string) (string, error) {
 	c, err := p.cipher()
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(c.Seal(nil, nil, secret, []byte(lease))), nil
+	plain := append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(secret)), uint64(ends.Unix())), secret...)
+	defer clear(plain)
+	return base64.RawURLEncoding.EncodeToString(c.Seal(nil, nil, plain, []byte(lease))), nil
 }
 
-func (p *Provider) unseal(handle, lease string) (t ambit.SecretValue, err error) {
+func (p *Provider) unseal(handle, lease string) (t ambit.SecretValue, ends time.Time, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(handle)
 	if err != nil || len(b) == 0 {
-		return t, errors.New("it has no handle")
+		return t, ends, errors.New("it has no handle")
 	}
 	c, err := p.cipher()
 	if err != nil {
-		return t, err
+		return t, ends, err
 	}
-	secret, err := c.Open(nil, nil, b, []byte(lease))
-	if err != nil || len(secret) == 0 {
-		return t, errors.New("its handle does not open")
+	plain, err := c.Open(nil, nil, b, []byte(lease))
+	if err != nil || len(plain) <= 8 {
+		return t, ends, errors.New("its handle does not open")
 	}
-	return ambit.NewSecret(secret), nil
+	return ambit.NewSecret(plain[8:]), time.Unix(int64(binary.BigEndian.Uint64(plain)), 0), nil
 }
