@@ -45,7 +45,7 @@ func TestNothingIsGivenUp(t *testing.T) {
 		synctest.Wait()
 		seen, _ = d.Leases(t.Context())
 		x := seen[0].Trouble
-		if wait := x.Next.Sub(time.Now()); wait > longestWait || x.Tries < 48*12 || x.Tries > 48*20 {
+		if wait := time.Until(x.Next); wait > longestWait || x.Tries < 48*12 || x.Tries > 48*20 {
 			t.Errorf("after two days: %d attempts, the next in %v", x.Tries, wait)
 		}
 		d.mu.Lock()
