@@ -165,7 +165,7 @@ c plain https://api.github.com/repos/acme/web
 		c.Env = append(c.Env, "GITHUB_TOKEN="+g.Token.Value)
 		r := ambittest.Finish(t, c)
 		want(t, r, 0)
-		has(t, "the agent's output", r.Stdout, "found\n", "403 bearer", "403 sibling", "403 basic", "403 query", "403 url", "200 read", "200 plain")
+		has(t, "the agent's output", r.Stdout, "found\n", "403 bearer", "403 sibling", "403 basic", "403 query", "403 url", "403 read", "200 plain")
 		for _, no := range []string{"push", "clone", "header"} {
 			if strings.Contains(r.Stdout, no+": 0\n") || !strings.Contains(r.Stdout, no+": ") {
 				t.Errorf("%s was not refused", no)
