@@ -322,7 +322,7 @@ func TestHostileAnswers(t *testing.T) {
 			if x.status == 307 {
 				w.Fault(func(rw http.ResponseWriter, r *http.Request) bool {
 					if r.Method == "POST" && r.URL.Path != "/elsewhere" {
-						http.Redirect(rw, r, "/elsewhere", 307)
+						http.Redirect(rw, r, "/elsewhere", http.StatusTemporaryRedirect)
 						return true
 					}
 					return false

@@ -53,7 +53,7 @@ func (p *plan) apart() error {
 	for _, d := range p.databases {
 		for _, r := range p.routes {
 			if r.Port == d.Port {
-				return fmt.Errorf("cannot use the database %s: the service %s has its port %d too and is no database; name another with port:", d.Service, r.Service, d.Port)
+				return fmt.Errorf("cannot use the database %s: the service %s has its port %d too and is no database: give one of them another port: in the grants file", d.Service, r.Service, d.Port)
 			}
 		}
 	}

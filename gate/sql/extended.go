@@ -21,7 +21,6 @@ type prepared struct {
 type portal struct {
 	of     *prepared
 	params parameters
-	size   int  // bytes that it keeps
 	begun  bool // its first execution was permitted
 }
 

@@ -2,7 +2,6 @@ package sql
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -26,9 +25,8 @@ func (p place) String() string { return net.JoinHostPort(p.host, strconv.Itoa(in
 
 // Gate serves the databases of one task. Make it with [New].
 type Gate struct {
-	c         Config
-	at        map[place]*Database
-	serverTLS *tls.Config
+	c  Config
+	at map[place]*Database
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc

@@ -57,8 +57,6 @@ type ghRepo struct {
 	issues  []map[string]any
 	pulls   []map[string]any
 	secrets map[string]bool
-	runs    int // of its workflow
-	reports int // that a GET had made
 }
 
 // ghKey is the App's key, made once: it takes a second.

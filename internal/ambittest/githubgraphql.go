@@ -119,7 +119,7 @@ func (q *graphWalk) value(v *ast.Value) any {
 }
 
 var (
-	errNotFound  = errors.New("NOT_FOUND: Could not resolve to a Repository with that name.")
+	errNotFound  = errors.New("NOT_FOUND: Could not resolve to a Repository with that name")
 	errForbidden = errors.New("FORBIDDEN: Resource not accessible by integration")
 )
 
