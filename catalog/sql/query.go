@@ -5,8 +5,8 @@ import (
 	"ambit/catalog/sql/grammar"
 )
 
-// maxQueries bounds the queries inside one another.
-const maxQueries = 64
+// maxQueries bounds the queries inside one another, and those of a UNION.
+const maxQueries = 1000
 
 // query reads a statement that can stand where rows are wanted.
 func (r *reader) query(n *grammar.Node, outer *scope, c *ctes) {

@@ -46,7 +46,6 @@ func (e *engine) with(do func(ctx context.Context, i *instance) error) (err erro
 			err = ErrTooMuch
 		}
 		i.runs++
-		// The memory of an instance that was stopped is gone: it is not looked at.
 		spilled := clean && i.spilled()
 		if spilled {
 			err = ErrTooMuch
@@ -119,11 +118,6 @@ func (i *instance) exchange(ctx context.Context, input []byte, errorAt uint32, n
 		return err
 	}
 	ctx = context.WithValue(experimental.WithSnapshotter(ctx), jumpsKey{}, &jumps{})
-	if len(input) > freeSize {
-		c, stop := context.WithTimeout(ctx, maxTime)
-		defer stop()
-		ctx = c
-	}
 	if _, err := i.call(ctx, name, uint64(i.room), a); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -13,15 +12,15 @@ import (
 	"github.com/wasilibs/wazero-helpers/allocator"
 )
 
-// Bounds of one call into the grammar.
+// Bounds of one call into the grammar. Its time is bounded by the size and the
+// nesting of its input: code that can be stopped from outside is ten times
+// slower.
 const (
-	maxPages = 1 << 10         // of 64 KiB: 64 MiB of memory
-	maxTime  = 5 * time.Second // real statements take microseconds
-	freeSize = 1 << 10         // bytes of input that cannot take long, whatever they are
-	keepSize = 3 << 20         // bytes of memory above which an instance is not used again
-	keepRuns = 100_000         // calls after which an instance is not used again
-	cStack   = 64 << 10        // bytes of the C stack, which ends at __heap_base; below it are the code's data
-	guard    = 8 << 10         // bytes at the end of the C stack that no call may touch
+	maxPages = 1 << 10  // of 64 KiB: 64 MiB of memory
+	keepSize = 3 << 20  // bytes of memory above which an instance is not used again
+	keepRuns = 100_000  // calls after which an instance is not used again
+	cStack   = 64 << 10 // bytes of the C stack, which ends at __heap_base; below it are the code's data
+	guard    = 8 << 10  // bytes at the end of the C stack that no call may touch
 )
 
 // engine runs libpg_query. One call is made at a time.
@@ -42,7 +41,7 @@ func (e *engine) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg := wazero.NewRuntimeConfig().WithMemoryLimitPages(maxPages).WithCloseOnContextDone(true).
+	cfg := wazero.NewRuntimeConfig().WithMemoryLimitPages(maxPages).
 		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesThreads)
 	if e.dir != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(e.dir)

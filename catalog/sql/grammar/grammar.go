@@ -39,7 +39,7 @@ type Statement struct {
 // Parse splits a text into its statements.
 func (g *Grammar) Parse(text string) ([]Statement, error) {
 	switch {
-	case len(text) > MaxText:
+	case len(text) > MaxText || tooDeep(text):
 		return nil, ErrTooMuch
 	case strings.IndexByte(text, 0) >= 0:
 		return nil, errors.New("cannot read SQL: the text has a NUL byte")

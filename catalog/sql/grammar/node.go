@@ -7,8 +7,9 @@ import (
 	"math"
 )
 
-// maxDepth bounds the nesting of a tree; real statements stay below 60.
-const maxDepth = 400
+// maxDepth bounds the messages inside one another, which are two for every
+// node; real statements stay below 100.
+const maxDepth = 1000
 
 var errTree = errors.New("cannot read SQL: the grammar's tree is not in its own format")
 
