@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	only := flag.String("only", "", "one of start, web, core")
+	only := flag.String("only", "", "one of start, web, database, core")
 	n := flag.Int("n", 40, "starts of each program")
 	seconds := flag.Int("seconds", 8, "length of each load")
 	flag.Parse()
@@ -33,6 +33,7 @@ func main() {
 	}
 	run("start", func() (bool, error) { return b.start(*n) })
 	run("web", func() (bool, error) { return b.web(*seconds) })
+	run("database", func() (bool, error) { return b.database(*seconds) })
 	run("core", b.core)
 	if !ok {
 		b.close()
