@@ -190,8 +190,11 @@ func (s *session) execute(ctx context.Context, body []byte) error {
 		r.acts[0].Operation, r.acts[0].Effect, r.acts[0].Resource = "sql.fetch", ambit.Read, s.database()
 	}
 	r.send = func() (event, error) {
-		p.begun = true
-		return s.sendExecute(raw)
+		last, err := s.sendExecute(raw)
+		// After an error it may not have begun at all: an agent that fails a message
+		// before it, and rolls back to a savepoint, would run it later as a mere fetch.
+		p.begun = p.begun || err == nil && strings.IndexByte("CIs", last.kind) >= 0
+		return last, err
 	}
 	return s.perform(ctx, r, false)
 }

@@ -21,7 +21,7 @@ type prepared struct {
 type portal struct {
 	of     *prepared
 	params parameters
-	begun  bool // its first execution was permitted
+	begun  bool // its first execution was permitted, and made
 }
 
 // parse reads a statement for later. What it does is decided when it is executed;

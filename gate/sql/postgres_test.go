@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"ambit"
 	"ambit/catalog/sql"
@@ -454,5 +455,55 @@ func TestCancel(t *testing.T) {
 	}
 	if err := c.Ping(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPortalThatDidNotBegin: a portal whose execution the database skipped, for an
+// error before it, is decided anew; it is no fetch that goes on.
+func TestPortalThatDidNotBegin(t *testing.T) {
+	s := newShop(t, ambittest.PostgresConfig{}, nil)
+	w, err := dialWire(t.Context(), s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.c.Close()
+	w.c.SetDeadline(time.Now().Add(30 * time.Second))
+	if failed, err := w.start(map[string]string{"database": "shop"}); failed != nil || err != nil {
+		t.Fatal(failed, err)
+	}
+	q := func(text string) pgproto3.FrontendMessage { return &pgproto3.Query{String: text} }
+	bind := &pgproto3.Bind{DestinationPortal: "p", PreparedStatement: "u"}
+	for _, step := range []struct {
+		send []pgproto3.FrontendMessage
+		want string
+	}{
+		{[]pgproto3.FrontendMessage{q("BEGIN")}, "CZT"},
+		{[]pgproto3.FrontendMessage{parseOf("u", "UPDATE orders SET total = 0 WHERE id = 1"), bind, &pgproto3.Sync{}}, "12ZT"},
+		{[]pgproto3.FrontendMessage{q("SAVEPOINT a")}, "CZT"},
+		{[]pgproto3.FrontendMessage{parseOf("bad", "SELECT nosuch FROM orders"), executeOf("p"), &pgproto3.Sync{}}, "EZE 42703"},
+		{[]pgproto3.FrontendMessage{q("ROLLBACK TO a")}, "CZT"},
+		{[]pgproto3.FrontendMessage{executeOf("p"), &pgproto3.Sync{}}, "CZT"},
+		{[]pgproto3.FrontendMessage{q("COMMIT")}, "CZI"},
+	} {
+		if got := w.says(t, step.send...); got != step.want {
+			t.Fatalf("%v: %s, want %s", step.send, got, step.want)
+		}
+	}
+	if got := s.pg.Query(t, "shop", "SELECT total FROM orders WHERE id = 1"); !strings.Contains(got, "0") {
+		t.Errorf("the update did not run: %q", got)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	updates := 0
+	for _, i := range s.intents {
+		switch i.Action.Operation {
+		case "sql.update":
+			updates++
+		case "sql.fetch":
+			t.Errorf("the update was recorded as %s, %s", i.Action.Operation, i.Action.Effect)
+		}
+	}
+	if updates != 2 {
+		t.Errorf("%d updates were recorded, want 2: the one that failed and the one that ran", updates)
 	}
 }
