@@ -95,7 +95,10 @@ func newWorld(t testing.TB) *world {
 		shared.p = ambittest.NewPostgres(&shared.t, ambittest.PostgresConfig{Settings: map[string]string{"max_connections": "400", "log_min_messages": "fatal"}})
 	})
 	if shared.p == nil {
-		t.Skip("there is no server: see the first test")
+		if shared.t.Skipped() {
+			t.Skip("PostgreSQL is not installed: apt-get install postgresql")
+		}
+		t.Fatal("there is no server: the first test says why")
 	}
 	shared.n++
 	return worldOn(t, shared.p, fmt.Sprintf("shop%d", shared.n))
