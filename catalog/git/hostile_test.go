@@ -137,7 +137,7 @@ func TestBombs(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		start := time.Now()
 		c := ReadCommits(SHA1, pack)
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("%s: %v", what, d)
 		}
 		runtime.GC()
