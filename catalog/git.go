@@ -160,6 +160,25 @@ func (r *Request) dumbGit() (c Call, repo []string, ok bool) {
 	return c, r.Segments[:n], true
 }
 
+// oddPush says whether a request that is not in the exact shape of a push reaches
+// what takes pushes all the same: git's own server looks at no query, others at no
+// content type, at the slash at the end, or at capitals. As a mere POST it would pass
+// where a push is narrowed, and force and delete would not be seen.
+func (r *Request) oddPush() bool {
+	switch n := len(r.Segments); {
+	case r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS":
+		return false
+	case n > 0 && strings.EqualFold(r.Segments[n-1], "git-receive-pack"):
+		return true
+	}
+	for _, v := range r.header("Content-Type") {
+		if strings.Contains(strings.ToLower(v), "git-receive-pack") {
+			return true
+		}
+	}
+	return false
+}
+
 // gitFile says whether a request names a file inside a repository: servers that
 // let such be written (gitprotocol-http, "Dumb Clients") take a push without any
 // command to read.

@@ -225,7 +225,7 @@ func startGit(t *testing.T) *gitServer {
 }
 
 func (g *gitServer) see(t *testing.T, q *http.Request) {
-	r := Request{Kind: "http", Scheme: "http", Host: "127.0.0.1", Method: q.Method, Query: q.URL.RawQuery,
+	r := Request{Kind: "http", Scheme: "http", Host: "127.0.0.1", Method: q.Method, Query: q.URL.RawQuery, TrailingSlash: strings.HasSuffix(q.URL.Path, "/"),
 		Segments: strings.Split(strings.Trim(q.URL.Path, "/"), "/"), Header: q.Header.Values, Service: Service{Git: true}}
 	for n := BodyLimit(r); n > len(r.Body) && !r.BodyWhole; n = BodyLimit(r) {
 		r.Body, r.BodyWhole = peek(t, q, n)

@@ -127,6 +127,9 @@ func (r *Request) githubREST(segs []string) (Call, error) {
 		return c, nil
 	}
 	c := Call{e.op, e.effect, lowered.resource()}
+	if r.hiddenForm() {
+		c.Effect = ambit.Irreversible // a field of it may name another method
+	}
 	if len(segs) >= 3 && segs[0] == "repos" {
 		res, err := repoResource(segs[1], segs[2])
 		if err != nil {

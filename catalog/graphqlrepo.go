@@ -67,7 +67,7 @@ var errLeaves = errors.New("the query is not one of repositories")
 // of the whole API, with all that the credential can read.
 func (r *Request) githubQuery(doc *ast.QueryDocument, op *ast.OperationDefinition, vars map[string]any) []Call {
 	w := repoWalk{types: githubTypes(), doc: doc, op: op, vars: vars}
-	if err := w.root(op.SelectionSet, 0); err != nil || len(w.repos) == 0 {
+	if err := w.root(op.SelectionSet, 0); err != nil || len(w.repos) == 0 || w.twice() {
 		return []Call{{"github.graphql.query", ambit.Read, r.resource()}}
 	}
 	calls := make([]Call, len(w.repos))
@@ -92,6 +92,25 @@ const (
 	maxWalkSteps = 5_000
 	maxWalkDepth = 64
 )
+
+// twice says whether a variable or a fragment is defined twice: one reader takes the
+// first, another the last.
+func (w *repoWalk) twice() bool {
+	seen := make(map[string]bool)
+	for _, d := range w.op.VariableDefinitions {
+		if seen["$"+d.Variable] {
+			return true
+		}
+		seen["$"+d.Variable] = true
+	}
+	for _, f := range w.doc.Fragments {
+		if seen[f.Name] {
+			return true
+		}
+		seen[f.Name] = true
+	}
+	return false
+}
 
 // each calls visit for the fields of a set, also those of its fragments.
 func (w *repoWalk) each(set ast.SelectionSet, depth int, visit func(f *ast.Field, depth int) error) error {
@@ -168,10 +187,11 @@ func (w *repoWalk) repository(f *ast.Field) (ambit.Resource, error) {
 }
 
 // text is a string of the document, or of the variables. Anything else is "",
-// which no repository is called.
+// which no repository is called; so is a block string, whose indentation readers
+// take off in different ways.
 func (w *repoWalk) text(v *ast.Value) string {
 	switch v.Kind {
-	case ast.StringValue, ast.BlockValue:
+	case ast.StringValue:
 		return v.Raw
 	case ast.Variable:
 		if given, ok := w.vars[v.Raw]; ok {

@@ -209,29 +209,6 @@ func queryNames(raw string, names ...string) bool {
 	return false
 }
 
-// isForm says whether frameworks would look for a method in the body.
-func (r *Request) isForm() bool {
-	if r.Method != "POST" {
-		return false
-	}
-	t := r.mediaType()
-	return t == "application/x-www-form-urlencoded" || t == "multipart/form-data"
-}
-
-// formOverrides looks at the part of a form that was seen. A multipart form is
-// scanned only so far: its fields may stand after files of any size.
-func (r *Request) formOverrides() bool {
-	if r.mediaType() == "multipart/form-data" {
-		return strings.Contains(strings.ToLower(string(r.Body)), "_method")
-	}
-	return queryNames(string(r.Body), "_method")
-}
-
-// hiddenForm says whether a form is too long to say that it names no method.
-func (r *Request) hiddenForm() bool {
-	return r.isForm() && !r.plainBody() && r.mediaType() != "multipart/form-data"
-}
-
 // mediaType is the one content type in lower case, without parameters; "?"
 // when it cannot be read, is there twice, or names a charset but UTF-8.
 func (r *Request) mediaType() string {
@@ -300,7 +277,7 @@ func classifyHTTP(r *Request) ([]Call, error) {
 			c.Resource = r.resource()
 			return one(c, nil)
 		}
-		if r.Method != "GET" && r.Method != "HEAD" && r.Method != "OPTIONS" && r.Method != "POST" && r.gitFile() {
+		if r.oddPush() || r.Method != "GET" && r.Method != "HEAD" && r.Method != "OPTIONS" && r.Method != "POST" && r.gitFile() {
 			return one(Call{opPushOther, ambit.Irreversible, r.resource()}, nil)
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -19,6 +21,9 @@ func strictJSON(b []byte) (any, error) {
 	if !utf8.Valid(b) {
 		return nil, errors.New("it is not UTF-8")
 	}
+	if loneSurrogate(b) {
+		return nil, errors.New("it holds half a character")
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	v, err := readValue(d, 0)
@@ -29,6 +34,40 @@ func strictJSON(b []byte) (any, error) {
 		return nil, errors.New("something follows the value")
 	}
 	return v, nil
+}
+
+// loneSurrogate says whether an escape names one half of a pair without the other.
+// One reader puts a question mark there, and others take the next escape for the
+// other half whatever it is, so that a line end behind it is none to them.
+func loneSurrogate(b []byte) bool {
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\\' {
+			continue
+		}
+		high, ok := escaped(b[i:])
+		switch {
+		case !ok:
+			i++ // another escape, or none that is read at all
+		case utf16.IsSurrogate(high):
+			low, _ := escaped(b[i+6:])
+			if utf16.DecodeRune(high, low) == utf8.RuneError {
+				return true
+			}
+			i += 11
+		default:
+			i += 5
+		}
+	}
+	return false
+}
+
+// escaped reads "\uXXXX" at the beginning of b.
+func escaped(b []byte) (rune, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	return rune(n), err == nil
 }
 
 func readValue(d *json.Decoder, depth int) (any, error) {

@@ -58,6 +58,11 @@ func (r *Request) pushes(calls []Call) []Call {
 		return calls
 	}
 	base := r.repository(calls[0].Resource)
+	// A ref stands behind its repository: one that is itself served below "refs"
+	// would be taken for a ref of the repository above it.
+	if base.Kind == "http" && slices.Contains(base.Segments, "refs") {
+		return calls
+	}
 	if r.BodyWhole && git.IsProbe(r.Body) {
 		return []Call{{"git.fetch", ambit.Read, calls[0].Resource}}
 	}
@@ -80,8 +85,12 @@ func (r *Request) pushes(calls []Call) []Call {
 }
 
 // plainPush says whether git's own server would read the body as it is read here:
-// in another encoding, or by a later version of the protocol, it might not.
+// in another encoding, as another type, or by a later version of the protocol, it
+// might not.
 func (r *Request) plainPush() bool {
+	if r.Query != "" || r.TrailingSlash || r.mediaType() != "application/x-git-receive-pack-request" {
+		return false
+	}
 	for _, v := range r.header("Git-Protocol") {
 		if v != "version=0" && v != "version=1" {
 			return false

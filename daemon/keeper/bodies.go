@@ -47,14 +47,16 @@ func asSent(r grants.Request) (catalog.Request, error) {
 // catalog tells types apart; "" elsewhere.
 func usualType(q catalog.Request) string {
 	switch {
-	case q.Method != "POST" || len(q.Segments) == 0:
+	case q.Method != "POST":
 		return ""
+	case len(q.Segments) == 0:
+		return "application/json"
 	case isPack(last(q.Segments)):
 		return "application/x-" + last(q.Segments) + "-request" // gitprotocol-http, "Smart Clients"
 	case isLFS(q.Segments):
 		return "application/vnd.git-lfs+json" // git-lfs docs/api/batch.md
 	case catalog.BodyLimit(q) > 0:
-		return "application/json" // GraphQL over HTTP: nothing else is read without a type
+		return "application/json" // a POST without a type could be a form that names another method
 	}
 	return ""
 }
