@@ -23,6 +23,7 @@ import (
 type push struct {
 	*git.Push
 	commits *git.Commits
+	repo    []string               // the resource behind which the refs stand
 	proven  map[[2]string]bool     // from old to new: shown by the server
 	refused map[string]answerError // by ref
 }
@@ -69,15 +70,23 @@ func (x *exchange) readPush(ctx context.Context) *refusal {
 	return bad
 }
 
-// takenApart says whether each command has its own action.
+// takenApart says whether each command has its own action, in its place.
 func (x *exchange) takenApart() bool {
-	n := 0
-	for i := range x.acts {
-		if _, ok := x.command(&x.acts[i]); ok {
-			n++
+	if len(x.acts) < len(x.push.Commands) {
+		return false
+	}
+	first := x.acts[0].Resource.Segments
+	n := len(first) - strings.Count(x.push.Commands[0].Ref, "/") - 1
+	if n < 1 {
+		return false
+	}
+	x.push.repo = first[:n]
+	for i, c := range x.push.Commands {
+		if own, ok := x.command(&x.acts[i]); !ok || own != c {
+			return false
 		}
 	}
-	return n == len(x.push.Commands)
+	return true
 }
 
 // bindPush gives each ref's action its own arguments. They bind the commands and
@@ -99,15 +108,20 @@ func (x *exchange) bindPush(args map[string]string) {
 	x.bound = true
 }
 
-// command is the command that an action stands for.
+// command is the command that an action stands for. Its ref is all that stands behind
+// the repository: refs/heads/a is not the end of refs/heads/refs/heads/a, or a person
+// would be shown the one and told what becomes of the other.
 func (x *exchange) command(a *ambit.Action) (git.Command, bool) {
-	for _, c := range x.push.Commands {
-		n := strings.Count(c.Ref, "/") + 1
-		if segs := a.Resource.Segments; len(segs) > n && strings.Join(segs[len(segs)-n:], "/") == c.Ref {
-			return c, true
-		}
+	segs, n := a.Resource.Segments, len(x.push.repo)
+	if len(segs) <= n || !slices.Equal(segs[:n], x.push.repo) {
+		return git.Command{}, false
 	}
-	return git.Command{}, false
+	ref := strings.Join(segs[n:], "/")
+	i := slices.IndexFunc(x.push.Commands, func(c git.Command) bool { return c.Ref == ref })
+	if i < 0 {
+		return git.Command{}, false
+	}
+	return x.push.Commands[i], true
 }
 
 // doPush takes the refs of a push through the pipeline. Those that will be denied

@@ -1,0 +1,53 @@
+package web
+
+import (
+	"strings"
+	"testing"
+
+	"ambit"
+	"ambit/pipeline"
+)
+
+// TestPushShowsTheRightRef: of two refs of which one's name ends with the other's, each is
+// shown, bound and reported as what it is. A force must not be shown as what keeps all
+// that was there because another ref of the push does.
+func TestPushShowsTheRightRef(t *testing.T) {
+	middle, middleID := commit(someID)
+	other := strings.Repeat("2", 40)
+	for _, turned := range []bool{false, true} {
+		h := newHouse(t, nil, withCredential, withGit)
+		h.decide = func(a *ambit.Action) ambit.Verdict {
+			if a.Operation == "git.push.force" {
+				return ambit.Ask
+			}
+			return ambit.Allow
+		}
+		var q pipeline.Question
+		h.ask = func(asked pipeline.Question) (pipeline.Answer, error) {
+			q = asked
+			return pipeline.Answer{}, nil
+		}
+		commands := []string{other + " " + middleID + " refs/heads/main", someID + " " + middleID + " refs/heads/refs/heads/main"}
+		if turned {
+			commands[0], commands[1] = commands[1], commands[0]
+		}
+		_, got := h.push(t, "http/1.1", pushOf("report-status", commands...)+packed(middle))
+		if q.Action.Operation != "git.push.force" || q.Action.Args["old"] != other {
+			t.Errorf("asked about %s of %q", q.Action.Operation, q.Action.Args["old"])
+		}
+		for _, line := range []string{"  refs/heads/main: 222222222222 -> " + middleID[:12] + ", FORCE: commits that were there may be lost (" + other + ")\n",
+			"  refs/heads/refs/heads/main: 111111111111 -> " + middleID[:12] + ", all that was there stays\n"} {
+			if !strings.Contains(q.Preview, line) {
+				t.Errorf("the question lacks %q:\n%s", line, q.Preview)
+			}
+		}
+		if !strings.Contains(got, "ng refs/heads/main refused by ambit") || !strings.Contains(got, "ng refs/heads/refs/heads/main not pushed") {
+			t.Errorf("git is told %q", got)
+		}
+		for _, a := range h.log.intended() {
+			if a.Operation == "git.push.update" && a.Args["old"] != someID {
+				t.Errorf("%v is recorded with old %s", a.Resource, a.Args["old"])
+			}
+		}
+	}
+}
