@@ -41,7 +41,7 @@ func (e *engine) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg := wazero.NewRuntimeConfig().WithMemoryLimitPages(maxPages).
+	cfg := wazero.NewRuntimeConfig().WithMemoryLimitPages(maxPages).WithDebugInfoEnabled(false).
 		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesThreads)
 	if e.dir != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(e.dir)
