@@ -26,17 +26,40 @@ const maxMessage = 200
 
 var errMemory = errors.New("the code points outside its memory")
 
-// with lends the live instance. An instance in which anything went wrong but a
-// syntax error is never used again: what a trap leaves behind would make it
-// read later statements wrongly.
-func (e *engine) with(do func(ctx context.Context, i *instance) error) (err error) {
+// with lends an instance to do, in haste: keeping the places of setjmp(3) costs more than
+// reading a statement, and only a text with an error needs them. Such a text is done
+// again in another instance, and with care, as those that come after it.
+func (e *engine) with(do func(ctx context.Context, i *instance) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ctx := context.Background()
 	if err := e.ready(ctx); err != nil {
 		return err
 	}
-	i, err := e.instance(ctx)
+	if e.careful == 0 {
+		err := e.once(context.WithValue(ctx, jumpsKey{}, &jumps{hasty: true}), do)
+		if !errors.Is(err, errHasty) {
+			return err
+		}
+		e.careful = careful
+	}
+	e.careful--
+	err := e.once(context.WithValue(experimental.WithSnapshotter(ctx), jumpsKey{}, &jumps{}), do)
+	if err != nil {
+		e.careful = careful
+	}
+	return err
+}
+
+// careful is for how many texts after an error places are kept: who made one
+// mistake makes another, and a new instance takes some milliseconds.
+const careful = 200
+
+// once lends the live instance. An instance in which anything went wrong but a
+// syntax error is never used again: what a trap leaves behind would make it
+// read later statements wrongly. mu is held.
+func (e *engine) once(ctx context.Context, do func(ctx context.Context, i *instance) error) (err error) {
+	i, err := e.instance(context.Background())
 	if err != nil {
 		return err
 	}
@@ -52,13 +75,15 @@ func (e *engine) with(do func(ctx context.Context, i *instance) error) (err erro
 		}
 		if !clean || spilled || i.runs >= keepRuns || i.mem.Size() > keepSize {
 			e.drop(ctx)
-			debug.FreeOSMemory() // deep nesting leaves large stacks behind
+			if !errors.Is(err, errHasty) {
+				debug.FreeOSMemory() // deep nesting leaves large stacks behind
+			}
 		}
 	}()
 	err = do(ctx, i)
 	var syntax *SyntaxError
 	if clean = err == nil || errors.As(err, &syntax); !clean {
-		err = fmt.Errorf("%w (%v)", ErrTooMuch, err)
+		err = fmt.Errorf("%w (%w)", ErrTooMuch, err)
 	}
 	return err
 }
@@ -117,7 +142,6 @@ func (i *instance) exchange(ctx context.Context, input []byte, errorAt uint32, n
 	if err != nil {
 		return err
 	}
-	ctx = context.WithValue(experimental.WithSnapshotter(ctx), jumpsKey{}, &jumps{})
 	if _, err := i.call(ctx, name, uint64(i.room), a); err != nil {
 		return err
 	}

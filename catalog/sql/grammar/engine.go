@@ -30,6 +30,8 @@ type engine struct {
 	rt   wazero.Runtime
 	code wazero.CompiledModule
 	live *instance // nil: the next call makes one
+
+	careful int // how many calls keep the places of setjmp
 }
 
 // ready compiles the code when that has not been done. mu is held.

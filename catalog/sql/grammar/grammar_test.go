@@ -156,3 +156,24 @@ func FuzzGrammar(f *testing.F) {
 		}
 	})
 }
+
+// TestMistakesAmongOthers has errors come when places are kept, and when they are not.
+func TestMistakesAmongOthers(t *testing.T) {
+	g := New("")
+	for range 3 {
+		for range 2 {
+			var syntax *SyntaxError
+			if _, err := g.Parse("SELECT FROMM t WHERE"); !errors.As(err, &syntax) || !strings.Contains(syntax.Message, "syntax error") {
+				t.Fatalf("a mistake: %v", err)
+			}
+		}
+		for range careful + 1 {
+			if s, err := g.Parse("SELECT 1; SELECT 2"); err != nil || len(s) != 2 {
+				t.Fatalf("%v, %v", s, err)
+			}
+		}
+		if g.e.careful != 0 {
+			t.Fatal("care goes on")
+		}
+	}
+}

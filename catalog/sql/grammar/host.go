@@ -14,7 +14,10 @@ const hostModule = "wasix_32v1"
 
 // jumps are the places that setjmp(3) noted during one call: PostgreSQL reports
 // its errors by jumping back to one.
-type jumps struct{ points []jump }
+type jumps struct {
+	points []jump
+	hasty  bool // places are not kept, because a text without errors jumps to none
+}
 
 type jump struct {
 	snapshot experimental.Snapshot
@@ -28,7 +31,10 @@ type jumpsKey struct{}
 // maxJumps bounds the places that one call may note; a parse notes two or three.
 const maxJumps = 64
 
-var errJump = errors.New("a jump that was never prepared")
+var (
+	errJump  = errors.New("a jump that was never prepared")
+	errHasty = errors.New("a jump to a place that was not kept")
+)
 
 // host makes the functions that the code imports. Only setjmp and longjmp do
 // something: there are no threads, signals or files.
@@ -67,6 +73,13 @@ func checkpoint(ctx context.Context, m api.Module, args []uint64) {
 	if !ok || len(j.points) >= maxJumps {
 		panic(errJump)
 	}
+	if j.hasty {
+		if !m.Memory().WriteUint64Le(uint32(args[1]), 0) {
+			panic(errJump)
+		}
+		args[0] = 0
+		return
+	}
 	at, result := uint32(args[0]), uint32(args[1])
 	sp := uint32(m.ExportedGlobal("__stack_pointer").Get())
 	top := uint32(m.ExportedGlobal("__heap_base").Get())
@@ -83,6 +96,9 @@ func restore(ctx context.Context, m api.Module, args []uint64) {
 	j, ok := ctx.Value(jumpsKey{}).(*jumps)
 	if !ok {
 		panic(errJump)
+	}
+	if j.hasty {
+		panic(errHasty)
 	}
 	n, ok := m.Memory().ReadUint64Le(uint32(args[0]))
 	if !ok || n >= uint64(len(j.points)) {
