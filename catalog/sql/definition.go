@@ -13,6 +13,10 @@ func (r *reader) definition(n *grammar.Node) (verdict, bool) {
 	switch n.Type {
 	case "CreateTableAsStmt":
 		r.creates(n.Node("into").Node("rel"), "makes a table")
+		if q := n.Node("query"); q.Is("ExecuteStmt") {
+			v := r.statement(q)
+			return verdict{KindExecute, create.op, v.name}, true
+		}
 		r.query(n.Node("query"), nil, nil)
 		return create, true
 	case "CreateStmt":

@@ -26,6 +26,8 @@ func (r *reader) expr(n *grammar.Node, s *scope, c *ctes) {
 	case "SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt":
 		r.query(n, s, c)
 		return
+	case "CurrentOfExpr":
+		r.unseen = "it changes the row that a cursor stands on"
 	case "ParamRef":
 		r.params = max(r.params, n.Int("number"))
 	case "FuncCall":
@@ -140,8 +142,10 @@ func (r *reader) typeName(n *grammar.Node, s *scope, c *ctes) {
 	t, ok := own(name)
 	switch {
 	case n.Bool("pct_type"):
+		r.early = true
 		r.call("has a type taken from %s", strings.Join(name, "."))
 	case !ok || !builtin().types.has(t):
+		r.early = true
 		r.call("has the type %s", strings.Join(name, "."))
 	}
 	r.each(n.List("typmods"), s, c)

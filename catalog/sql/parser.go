@@ -89,9 +89,9 @@ func classify(s grammar.Statement) (Statement, error) {
 	r := newReader()
 	v := r.statement(s.Tree)
 	if r.full {
-		return Statement{}, fmt.Errorf("cannot read SQL: the statement touches more than %d tables; split it", MaxAccesses)
+		return Statement{}, fmt.Errorf("cannot read SQL: the statement touches more than %d tables, or has too many columns of too many tables; split it", MaxAccesses)
 	}
-	out := Statement{Text: s.Text, Kind: v.kind, Operation: v.op, Name: v.name, Effect: r.effect(), Accesses: r.accesses(), Params: r.params}
+	out := Statement{Text: s.Text, Kind: v.kind, Operation: v.op, Name: v.name, Effect: r.effect(), Accesses: r.accesses(), Params: r.params, Unseen: r.unseen, Early: r.early}
 	if out.Kind == KindUnknown {
 		out.Effect = ambit.Irreversible
 	}

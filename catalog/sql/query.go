@@ -39,7 +39,7 @@ func (r *reader) with(n *grammar.Node, outer *scope, c *ctes) *ctes {
 	}
 	list := n.List("ctes")
 	if n.Bool("recursive") {
-		all := &ctes{c, set{}}
+		all := c.add(set{})
 		for _, e := range list {
 			all.names[e.Text("ctename")] = struct{}{}
 		}
@@ -53,7 +53,7 @@ func (r *reader) with(n *grammar.Node, outer *scope, c *ctes) *ctes {
 			}
 		}
 		if !n.Bool("recursive") {
-			c = &ctes{c, set{e.Text("ctename"): {}}}
+			c = c.add(set{e.Text("ctename"): {}})
 		}
 	}
 	return c
@@ -209,8 +209,9 @@ func (r *reader) merges(n *grammar.Node, outer *scope, c *ctes) {
 	s := &scope{outer: outer, items: []item{of}}
 	r.from(n.Node("source_relation"), s, c)
 	r.expr(n.Node("join_condition"), s, c)
+	joined := narrows(n.Node("join_condition"), of, false)
 	for _, w := range n.List("merge_when_clauses") {
-		r.when(w, at, narrows(n.Node("join_condition"), of, false) || narrows(w.Node("condition"), of, false), s, c)
+		r.when(w, at, joined || narrows(w.Node("condition"), of, false), s, c)
 	}
 	r.each(n.List("returning_list"), s, c)
 }

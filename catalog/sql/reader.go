@@ -16,7 +16,10 @@ type reader struct {
 	because []string
 	params  int
 	depth   int
-	full    bool // there were more accesses than the bound
+	work    int  // how often it was asked to which relation a column belongs
+	full    bool // there were more accesses than the bound, or too much work
+	unseen  string
+	early   bool
 }
 
 // place is one operation on one relation; the relation's name is empty for the

@@ -7,8 +7,9 @@ import (
 
 // scope is what the columns of one query can belong to.
 type scope struct {
-	outer *scope // of the query around this one
-	items []item
+	outer  *scope // of the query around this one
+	items  []item
+	behind int // relations that aliases of joins have behind them
 }
 
 // item is an entry of FROM. The relations behind it are several for an alias
@@ -24,6 +25,14 @@ type item struct {
 type ctes struct {
 	outer *ctes
 	names set
+	deep  int
+}
+
+func (c *ctes) add(names set) *ctes {
+	if c == nil {
+		return &ctes{nil, names, 1}
+	}
+	return &ctes{c, names, c.deep + 1}
 }
 
 func (c *ctes) has(name string) bool {
@@ -41,7 +50,7 @@ func (r *reader) column(n *grammar.Node, s *scope) {
 	fields := n.List("fields")
 	names := grammar.Strings(fields)
 	last := len(fields) - 1
-	if last < 0 {
+	if last < 0 || r.tooMuch(s) {
 		return
 	}
 	star := fields[last].Is("A_Star")
@@ -64,6 +73,27 @@ func (r *reader) column(n *grammar.Node, s *scope) {
 			s.every(func(i item) { r.uses(i, "") })
 		}
 	}
+}
+
+// maxWork bounds the entries of FROM, and the relations behind them, that are gone
+// through for the columns of one statement: a statement of a megabyte can have a
+// hundred thousand of each.
+const maxWork = 5_000_000
+
+// spend counts work, and says that the bound is reached.
+func (r *reader) spend(work int) bool {
+	r.work += work
+	r.full = r.full || r.work > maxWork
+	return r.full
+}
+
+// tooMuch counts what one column costs.
+func (r *reader) tooMuch(s *scope) bool {
+	cost := 1
+	for ; s != nil; s = s.outer {
+		cost += 1 + len(s.items) + s.behind
+	}
+	return r.spend(cost)
 }
 
 // plain is a name without a qualifier: a column, or a whole row by its name.
@@ -173,7 +203,10 @@ func (r *reader) relation(n *grammar.Node, c *ctes) item {
 	if name := alias.Text("aliasname"); name != "" {
 		i.name, i.schema = name, ""
 	}
-	if n.Text("schemaname") == "" && c.has(n.Text("relname")) {
+	if c != nil {
+		r.spend(c.deep)
+	}
+	if n.Text("schemaname") == "" && !r.full && c.has(n.Text("relname")) {
 		return i
 	}
 	at := resolve(n)
@@ -197,6 +230,9 @@ func (r *reader) join(n *grammar.Node, s *scope, c *ctes) {
 			r.uses(i, "")
 		}
 		for _, col := range grammar.Strings(n.List("using_clause")) {
+			if r.spend(1 + len(i.behind)) {
+				return
+			}
 			r.uses(i, col)
 		}
 	}
@@ -210,7 +246,10 @@ func (r *reader) join(n *grammar.Node, s *scope, c *ctes) {
 			joined.behind = append(joined.behind, i.behind...)
 			joined.hidden = joined.hidden || i.hidden
 		}
-		s.items = append(s.items, joined)
+		s.items, s.behind = append(s.items, joined), s.behind+len(joined.behind)
+		if r.spend(len(joined.behind)) {
+			return
+		}
 	}
 	if n.Node("alias") != nil {
 		// What the alias hides stays where a bare column could belong to it.

@@ -52,6 +52,14 @@ type Statement struct {
 	// worst of their effects is never less than Effect, when there are any.
 	Accesses []Access
 
+	// Unseen is what the text does not say of what it does, so that nobody can approve
+	// it by its text; empty for most.
+	Unseen string
+
+	// Early says that code may run as soon as the server reads it: it names a type that
+	// is not the server's own, whose values may be checked by functions.
+	Early bool
+
 	Params int    // the highest parameter number: 2 for "… $1 … $2"
 	Name   string // of the prepared statement, cursor, channel, savepoint or setting; may be empty
 

@@ -106,6 +106,11 @@ func (r *reader) explain(n *grammar.Node) verdict {
 	case q.Is("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
 		inner.query(q, nil, nil)
 	case q.Is("DeclareCursorStmt", "CreateTableAsStmt"):
+		if k := inner.statement(q); k.kind == KindExecute {
+			v.kind, v.name = KindExecute, k.name
+		}
+	case q.Is("ExecuteStmt"):
+		v.kind, v.name = KindExecute, q.Text("name")
 		inner.statement(q)
 	default:
 		inner.call("explains what is no query")
@@ -131,7 +136,11 @@ func (r *reader) take(inner *reader, planned bool) {
 	for _, why := range inner.because {
 		r.say("%s", why)
 	}
-	r.params, r.full = max(r.params, inner.params), r.full || inner.full
+	r.params, r.work, r.full = max(r.params, inner.params), r.work+inner.work, r.full || inner.full
+	r.early = r.early || inner.early
+	if inner.unseen != "" {
+		r.unseen = inner.unseen
+	}
 }
 
 // isFalse says whether an option's value is surely false.
@@ -150,10 +159,10 @@ func (r *reader) copies(n *grammar.Node) verdict {
 	v := verdict{KindCopyOut, "sql.copy", ""}
 	in := n.Bool("is_from")
 	if in {
-		v.kind = KindCopyIn
+		v.kind, r.unseen = KindCopyIn, "its rows come after the statement"
 	}
 	if n.Bool("is_program") || n.Text("filename") != "" {
-		v.kind = KindCode
+		v.kind, r.unseen = KindCode, ""
 		r.database("sql.copy", ambit.Irreversible, "copies from or to a file or program of the server")
 	}
 	if q := n.Node("query"); q != nil {

@@ -30,6 +30,14 @@ type parameters struct {
 	binary []int16
 }
 
+// kept is how many bytes they keep.
+func (p *parameters) kept() int {
+	if p.digest != "" {
+		return len(p.text) + len(p.digest)
+	}
+	return len(p.text) + p.size + 16*len(p.values) + 2*len(p.binary)
+}
+
 // parameters makes an action's argument of those that came with a Bind.
 func (s *session) parameters(m *pgproto3.Bind) (p parameters) {
 	p.given = len(m.Parameters) > 0
@@ -88,24 +96,28 @@ func appendParameter(b, v []byte, binary bool) []byte {
 // parameters, their types.
 func (r *run) actions(text string) *refusal {
 	size := len(text) + r.params.size
-	small := size <= maxArg
 	r.whole = size <= r.s.g.c.Limits.AskBytes && r.params.digest == ""
+	if r.s.unsure {
+		r.unseen = "the session's settings, by which its values are read, may have changed in the same batch"
+	}
+	for i := range r.list {
+		if w := r.list[i].Unseen; w != "" {
+			r.unseen = w
+		}
+	}
 	for i := range r.list {
 		st := &r.list[i]
 		for _, a := range Accesses(*st) {
-			x := r.s.g.action(a.Operation, a.Effect, r.s.database())
-			x.Service, x.Args = r.s.db.Service, map[string]string{}
-			if a.Table != "" {
-				x.Resource = ambit.Resource{Kind: "table", Segments: []string{a.Schema, a.Table}}
-				x.Args["columns"] = columns(a.Columns)
-			}
+			x := r.s.touch(a)
 			r.arguments(&x, st.Text, text, true)
-			if !small {
-				// Who is asked sees it all; else the log need not hold it all.
-				if f := r.s.g.c.Foresee; f == nil || f(&x) != ambit.Ask {
+			if size > maxArg || r.unseen != "" {
+				asks := r.s.g.c.Foresee != nil && r.s.g.c.Foresee(&x) == ambit.Ask
+				if asks && (!r.whole || r.unseen != "") {
+					return r.cannotAsk()
+				}
+				if !asks && size > maxArg {
+					// Who is asked sees it all; else the log need not hold it all.
 					r.arguments(&x, st.Text, text, false)
-				} else if !r.whole {
-					return &refusal{code: CodeTooLarge, state: stateRefused, why: "a person cannot be asked about so large a statement", instead: "Send smaller statements, or fewer rows at a time."}
 				}
 			}
 			r.acts = append(r.acts, x)
@@ -115,6 +127,30 @@ func (r *run) actions(text string) *refusal {
 		return notUnderstood("it touches too many tables")
 	}
 	return nil
+}
+
+// touch is the action of one access.
+func (s *session) touch(a sql.Access) ambit.Action {
+	x := s.g.action(a.Operation, a.Effect, s.database())
+	x.Service, x.Args = s.db.Service, map[string]string{}
+	if a.Table != "" {
+		x.Resource = ambit.Resource{Kind: "table", Segments: []string{a.Schema, a.Table}}
+		x.Args["columns"] = columns(a.Columns)
+	}
+	return x
+}
+
+// hides says whether a person who approved an action was not shown all of it.
+func (r *run) hides(a ambit.Action) bool {
+	clipped := a.Args["statement.sha256"] != "" || a.Args["message.sha256"] != "" || a.Args["parameters.sha256"] != ""
+	return !r.whole || r.unseen != "" || clipped
+}
+
+func (r *run) cannotAsk() *refusal {
+	if r.unseen != "" {
+		return &refusal{code: CodeUnknown, state: stateRefused, why: "a person cannot be asked about it: " + r.unseen, instead: "Send a statement that says all that it does, after a Sync."}
+	}
+	return &refusal{code: CodeTooLarge, state: stateRefused, why: "a person cannot be asked about so large a statement", instead: "Send smaller statements, or fewer rows at a time."}
 }
 
 // Accesses are those of a statement, of which each becomes an action; what touches
@@ -170,6 +206,9 @@ func (r *run) arguments(x *ambit.Action, statement, message string, whole bool) 
 		x.Args[name], x.Args[name+".sha256"] = strings.ToValidUTF8(value[:maxArg], ""), hex.EncodeToString(sum[:])
 	}
 	set("statement", statement)
+	if how := r.s.readingText(); how != "" {
+		x.Args["reading"] = how // the same text is another value when dates are read in another way
+	}
 	if len(r.list) > 1 {
 		set("message", message)
 	}
@@ -178,8 +217,8 @@ func (r *run) arguments(x *ambit.Action, statement, message string, whole bool) 
 		if r.params.digest != "" {
 			x.Args["parameters.sha256"] = r.params.digest
 		}
-		if strings.Trim(r.types, "0,") != "" {
-			x.Args["types"] = r.types
+		if r.of != nil && strings.Trim(r.of.types, "0,") != "" {
+			x.Args["types"] = r.of.types
 		}
 	}
 }

@@ -19,20 +19,21 @@ type run struct {
 	list   []sql.Statement
 	acts   []ambit.Action
 	params parameters
-	types  string
+	of     *prepared // nil for a simple query
 	send   func() (last event, err error)
 
-	whole   bool // the arguments hold all of it, so that a person sees what is approved
-	asked   bool
-	began   bool // it was sent to the database
-	outcome ambit.Outcome
-	detail  string
-	record  ambit.RecordID
+	whole    bool   // the arguments hold all of it, so that a person sees what is approved
+	unseen   string // why a person cannot see what they would approve
+	asked    bool
+	approved []pipeline.Permit // of the actions that a person approved
+	began    bool              // it was sent to the database
+	outcome  ambit.Outcome
+	detail   string
+	record   ambit.RecordID
 }
 
 // do takes the actions through the pipeline, one inside the other: the statement is
-// sent when the last of them is permitted, and never in part. Each that a person
-// approved gets its right in the database until then.
+// sent when the last of them is permitted, and never in part.
 func (r *run) do(ctx context.Context, acts []ambit.Action) error {
 	asked := false
 	preview := func() string {
@@ -44,12 +45,7 @@ func (r *run) do(ctx context.Context, acts []ambit.Action) error {
 			return ambit.Refused, "no permit", err
 		}
 		if asked {
-			lower, err := r.elevate(ctx, p)
-			if err != nil {
-				r.outcome, r.detail, r.record = ambit.Refused, "no right in the database", p.Record()
-				return r.outcome, r.detail, &refusal{code: pipeline.CodeNoCredential, state: stateRefused, why: printable(err.Error(), 400)}
-			}
-			defer lower()
+			r.approved = append(r.approved, p)
 		}
 		if len(acts) == 1 {
 			return r.perform(ctx, p)
@@ -58,6 +54,26 @@ func (r *run) do(ctx context.Context, acts []ambit.Action) error {
 		err := r.do(ctx, acts[1:])
 		return r.outcome, r.detail, err
 	})
+}
+
+// elevateAll has the task's role given the rights for what was approved, now that all
+// of the statement was: while a person thinks about its other parts, nobody has them.
+func (r *run) elevateAll(ctx context.Context) (lower func(), err error) {
+	var all []func()
+	lower = func() {
+		for _, f := range all {
+			f()
+		}
+	}
+	for _, p := range r.approved {
+		one, err := r.elevate(ctx, p)
+		if err != nil {
+			lower()
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return lower, nil
 }
 
 // elevate has the task's role given the right for what was approved, and returns how
@@ -79,16 +95,23 @@ func (r *run) elevate(ctx context.Context, p pipeline.Permit) (lower func(), err
 }
 
 // perform is the only place where a statement is sent to the database.
-func (r *run) perform(_ context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
+func (r *run) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
 	if err := p.Check(); err != nil {
 		return ambit.Refused, "no permit", err
 	}
-	if r.record = p.Record(); r.asked && !r.whole {
+	if r.record = p.Record(); slices.ContainsFunc(r.approved, func(p pipeline.Permit) bool { return r.hides(p.Action()) }) {
 		// The person approved what they could not see all of.
 		r.outcome, r.detail = ambit.Refused, "asked without the whole statement"
-		return r.outcome, r.detail, &refusal{code: CodeTooLarge, state: stateRefused, why: "a person cannot be asked about so large a statement", instead: "Send smaller statements, or fewer rows at a time."}
+		return r.outcome, r.detail, r.cannotAsk()
 	}
+	lower, err := r.elevateAll(ctx)
+	if err != nil {
+		r.outcome, r.detail = ambit.Refused, "no right in the database"
+		return r.outcome, r.detail, &refusal{code: pipeline.CodeNoCredential, state: stateRefused, why: printable(err.Error(), 400)}
+	}
+	defer lower()
 	r.began, r.s.ran = true, r.s.ran+1
+	r.s.changes(r)
 	last, err := r.send()
 	switch {
 	case err != nil:
@@ -128,6 +151,9 @@ func (s *session) query(ctx context.Context, body []byte) error {
 	if bad != nil {
 		return s.fatal(ctx, bad)
 	}
+	if len(s.held) > 0 {
+		return s.stop(ctx, leftBound(), true)
+	}
 	list, err := s.g.c.Reader.Parse(m.String)
 	if err != nil {
 		return s.stop(ctx, notUnderstood(err.Error()), true)
@@ -136,7 +162,7 @@ func (s *session) query(ctx context.Context, body []byte) error {
 		return s.out.send(true, &pgproto3.EmptyQueryResponse{}, &pgproto3.ReadyForQuery{TxStatus: s.status})
 	}
 	for i := range list {
-		if bad := unfit(&list[i]); bad != nil {
+		if bad := s.unfit(&list[i]); bad != nil {
 			return s.stop(ctx, bad, true)
 		}
 		s.forgetCursor(&list[i])
@@ -152,18 +178,10 @@ func (s *session) query(ctx context.Context, body []byte) error {
 			return event{}, err
 		}
 		last, _, err := s.await("Z")
+		s.executed(list, last)
 		return last, err
 	}
 	return s.perform(ctx, r, true)
-}
-
-// forgetCursor drops a portal whose name a statement of SQL gives to something else.
-func (s *session) forgetCursor(st *sql.Statement) {
-	if st.Kind == sql.KindCursor {
-		s.mu.Lock()
-		delete(s.portals, st.Name)
-		s.mu.Unlock()
-	}
 }
 
 // execute runs a portal.
@@ -180,9 +198,16 @@ func (s *session) execute(ctx context.Context, body []byte) error {
 	case p.of.stmt == nil:
 		return s.later(raw, pending{}, len(s.held) > 0)
 	}
+	bad = s.unfit(p.of.stmt)
+	if bad == nil && !s.belongs(p) {
+		bad = leftBound()
+	}
+	if bad != nil {
+		return s.stop(ctx, bad, false)
+	}
 	s.forgetCursor(p.of.stmt)
-	r := &run{s: s, list: []sql.Statement{*p.of.stmt}, params: p.params, types: p.of.types}
-	if bad := r.actions(p.of.stmt.Text); bad != nil {
+	r := &run{s: s, list: []sql.Statement{*p.of.stmt}, params: p.params, of: p.of}
+	if bad = r.actions(p.of.stmt.Text); bad != nil {
 		return s.stop(ctx, bad, false)
 	}
 	if p.begun { // it goes on where it stopped; what it does was decided then
@@ -194,6 +219,7 @@ func (s *session) execute(ctx context.Context, body []byte) error {
 		// After an error it may not have begun at all: an agent that fails a message
 		// before it, and rolls back to a savepoint, would run it later as a mere fetch.
 		p.begun = p.begun || err == nil && strings.IndexByte("CIs", last.kind) >= 0
+		s.executed(r.list, last)
 		return last, err
 	}
 	return s.perform(ctx, r, false)
@@ -205,6 +231,7 @@ func (s *session) sendExecute(raw []byte) (last event, err error) {
 	s.mu.Lock()
 	if s.failed {
 		s.mu.Unlock()
+		s.dropHeld()
 		s.skip = true
 		return event{kind: 'E', state: "an earlier message of the batch failed"}, nil
 	}
@@ -212,6 +239,7 @@ func (s *session) sendExecute(raw []byte) (last event, err error) {
 	s.pend = append(s.pend, s.heldPend...)
 	s.mu.Unlock()
 	s.wbuf = append(append(s.wbuf, s.held...), raw...)
+	s.give(len(s.held))
 	s.held, s.heldPend, s.sent = nil, nil, true
 	until := "CIsE"
 	if s.upcoming() == 'S' {
@@ -253,7 +281,8 @@ func (s *session) await(kinds string) (last event, ended bool, err error) {
 			return last, false, errEnded
 		}
 		if ev.kind == 'Z' {
-			s.status, s.sent = ev.status, false
+			s.status, s.sent, s.unsure = ev.status, false, false
+			s.wrote = s.wrote && ev.status != 'I'
 			s.listen(false)
 		} else if last.kind != 'E' {
 			last = ev

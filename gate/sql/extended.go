@@ -13,14 +13,18 @@ import (
 // prepared is a statement that was read and parsed; nil Statement is an empty one.
 type prepared struct {
 	stmt  *sql.Statement
-	types string // of the parameters, as the client gave them; they decide what a statement means
-	size  int    // bytes that it keeps
+	oids  []uint32 // types of the parameters, as the client gave them; they decide what a statement means
+	types string   // the same as text
+	size  int      // bytes that it keeps
+	waits bool     // a Bind of it is sent with its Execute, and not before
+	early bool     // and so is its Parse
 }
 
 // portal is a prepared statement with its parameters.
 type portal struct {
 	of     *prepared
 	params parameters
+	size   int  // bytes that it keeps
 	begun  bool // its first execution was permitted, and made
 }
 
@@ -39,17 +43,20 @@ func (s *session) parse(ctx context.Context, body []byte) error {
 	case len(list) > 1:
 		return s.stop(ctx, notUnderstood("a prepared statement is one statement"), false)
 	}
-	p := &prepared{size: len(m.Query) + 256}
-	if len(list) == 1 {
-		if bad := unfit(&list[0]); bad != nil {
-			return s.stop(ctx, bad, false)
-		}
-		p.stmt = &list[0]
-	}
+	p := &prepared{size: len(m.Query) + 8*len(m.ParameterOIDs) + 256, oids: m.ParameterOIDs}
 	for _, oid := range m.ParameterOIDs {
 		if p.types += fmt.Sprintf("%d,", oid); len(p.types) > maxArg {
 			return s.stop(ctx, &refusal{code: CodeBusy, state: stateMemory, why: "the statement has too many parameters"}, false)
 		}
+	}
+	if len(list) == 1 {
+		if bad := s.unfit(&list[0]); bad != nil {
+			return s.stop(ctx, bad, false)
+		}
+		p.stmt = ofOwnTypes(list[0], p.oids)
+		free := s.foreseen(p.stmt)
+		p.waits = !free || p.stmt.Effect.Worst() != ambit.Read
+		p.early = !free && p.stmt.Early
 	}
 	s.mu.Lock()
 	many := len(s.named) >= s.g.c.Limits.Names
@@ -57,7 +64,7 @@ func (s *session) parse(ctx context.Context, body []byte) error {
 	if many || !s.take(p.size) {
 		return s.stop(ctx, &refusal{code: CodeBusy, state: stateMemory, why: "too many statements are prepared", instead: "Close some, or connect anew."}, false)
 	}
-	return s.later(raw, pending{kind: 'P', name: m.Name, stmt: p}, len(s.held) > 0)
+	return s.later(raw, pending{kind: 'P', name: m.Name, stmt: p}, p.early || len(s.held) > 0)
 }
 
 // keepName replaces a prepared statement by name; nil removes it. The caller holds
@@ -69,16 +76,6 @@ func (s *session) keepName(name string, p *prepared) {
 	if delete(s.named, name); p != nil {
 		s.named[name] = p
 	}
-}
-
-// unfit refuses statements whose meaning this connection could lose sight of: one
-// that is prepared by SQL could be executed by its name later, as another one.
-func unfit(st *sql.Statement) *refusal {
-	if st.Kind == sql.KindPrepare && st.Operation == "sql.prepare" || st.Kind == sql.KindExecute {
-		return &refusal{code: CodeUnknown, state: stateRefused, why: "PREPARE and EXECUTE hide what is executed",
-			instead: "Send the statement itself, or prepare it by your client's own means (the extended query protocol)."}
-	}
-	return nil
 }
 
 // lookup finds a prepared statement as the database will know it when it gets there.
@@ -116,9 +113,10 @@ func (s *session) lookupPortal(name string) *portal {
 // an Execute is permitted.
 func (s *session) later(raw []byte, p pending, hold bool) error {
 	if hold {
-		if s.held, s.heldPend = append(s.held, raw...), append(s.heldPend, p); len(s.held) > s.g.c.Limits.BindBytes+maxSmall {
+		if len(s.held)+len(raw) > s.g.c.Limits.BindBytes+maxSmall || len(s.heldPend) > s.g.c.Limits.Names || !s.take(len(raw)) {
 			return &refusal{code: CodeBusy, state: stateMemory, why: "too much waits for its Execute"}
 		}
+		s.held, s.heldPend = append(s.held, raw...), append(s.heldPend, p)
 		return nil
 	}
 	s.mu.Lock()
@@ -137,8 +135,10 @@ func (s *session) later(raw []byte, p pending, hold bool) error {
 	return nil
 }
 
-// bind gives a statement its parameters. Planning may run functions that claim to be
-// immutable; so what is not known to be harmless waits for its Execute.
+// bind gives a statement its parameters. That reads their values, and makes a plan, in
+// which functions are run that claim to be immutable; and FETCH, which is SQL, can
+// execute what is bound. So what is more than a read, or not sure to be allowed, waits
+// for its Execute.
 func (s *session) bind(ctx context.Context, body []byte) error {
 	var m pgproto3.Bind
 	raw, bad := decoded(&m, 'B', body)
@@ -150,7 +150,14 @@ func (s *session) bind(ctx context.Context, body []byte) error {
 		return s.stop(ctx, &refusal{code: CodeUnknown, state: "26000", why: "there is no prepared statement " + printable(m.PreparedStatement, 64)}, false)
 	}
 	p := &portal{of: of, params: s.parameters(&m)}
-	return s.later(raw, pending{kind: 'B', name: m.DestinationPortal, port: p}, len(s.held) > 0 || of.stmt != nil && of.stmt.Effect.Worst() == ambit.Irreversible)
+	if p.size = p.params.kept() + 256; !s.take(p.size) {
+		return s.stop(ctx, tooManyPortals(), false)
+	}
+	if !s.name(m.DestinationPortal) {
+		s.give(p.size)
+		return s.stop(ctx, tooManyPortals(), false)
+	}
+	return s.later(raw, pending{kind: 'B', name: m.DestinationPortal, port: p}, len(s.held) > 0 || of.waits)
 }
 
 // describe asks what a statement returns, which changes nothing.
@@ -183,8 +190,12 @@ func (s *session) waiting(ctx context.Context) (bool, error) {
 	if len(s.held) == 0 {
 		return false, nil
 	}
-	return true, s.stop(ctx, &refusal{code: CodeUnknown, state: stateRefused, why: "parameters were bound to a statement that cannot be undone, and it is not executed with them",
-		instead: "Send Bind and Execute together."}, false)
+	return true, s.stop(ctx, leftBound(), false)
+}
+
+func leftBound() *refusal {
+	return &refusal{code: CodeUnknown, state: stateRefused, why: "a statement that is more than a read, or not sure to be allowed, was bound and is not executed at once",
+		instead: "Send Parse, Bind and Execute together."}
 }
 
 // flushed sends what was gathered, and has the database answer it.
@@ -240,7 +251,7 @@ const brokenStatement = "refused by ambit"
 // fail makes the database fail where the agent is told that something failed, so
 // that both are of one mind about the transaction.
 func (s *session) fail(m *pgproto3.ErrorResponse, simple bool) error {
-	s.held, s.heldPend = nil, nil
+	s.dropHeld()
 	if simple {
 		return s.failSimple(m)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -25,7 +26,8 @@ const (
 func (r *run) preview(ctx context.Context) string {
 	var b strings.Builder
 	for i := range r.list {
-		b.WriteString(lines(r.list[i].Text, maxShownText) + ";\n")
+		// Marked, so that no line of the statement passes for one of ours.
+		b.WriteString("> " + strings.ReplaceAll(lines(r.list[i].Text, maxShownText), "\n", "\n> ") + ";\n")
 	}
 	if r.params.given {
 		fmt.Fprintf(&b, "parameters: %s\n", printable(r.params.text, maxShownText))
@@ -44,6 +46,9 @@ func (r *run) preview(ctx context.Context) string {
 		}
 	}
 	b.WriteString(r.touched(ctx))
+	if r.s.wrote {
+		b.WriteString("the session has changed something and not committed it: that is not counted here\n")
+	}
 	return b.String()
 }
 
@@ -82,7 +87,11 @@ func clip(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)
 
 // look asks the database.
 func (r *run) look(ctx context.Context, count, rows string) (string, error) {
-	u, err := r.s.g.connect(ctx, r.s.db, r.s.login, map[string]string{"application_name": "ambit preview", "default_transaction_read_only": "on"})
+	settings := map[string]string{"application_name": "ambit preview", "default_transaction_read_only": "on", "statement_timeout": fmt.Sprint(r.s.g.c.Limits.Preview.Milliseconds())}
+	r.s.mu.Lock()
+	maps.Copy(settings, r.s.reading) // so that dates are read as the session reads them
+	r.s.mu.Unlock()
+	u, err := r.s.g.connect(ctx, r.s.db, r.s.login, settings)
 	if err != nil {
 		return "", errors.New("the database could not be reached")
 	}
@@ -94,8 +103,13 @@ func (r *run) look(ctx context.Context, count, rows string) (string, error) {
 	if _, err := u.ask(&pgproto3.Query{String: "BEGIN TRANSACTION READ ONLY"}); err != nil {
 		return "", err
 	}
-	// The types of parameters that the new statements do not use must be told.
-	got, err := u.ask(&pgproto3.Parse{Query: r.list[0].Text}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Sync{})
+	// The types of parameters that the new statements do not use must be told; those that
+	// the client gave decide what its bytes mean.
+	var oids []uint32
+	if r.of != nil {
+		oids = r.of.oids
+	}
+	got, err := u.ask(&pgproto3.Parse{Query: r.list[0].Text, ParameterOIDs: oids}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Sync{})
 	if err != nil {
 		return "", err
 	}

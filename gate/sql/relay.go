@@ -146,6 +146,9 @@ func (s *session) note(kind byte, body []byte) (ev event, show bool, err error) 
 		if m.Name == "client_encoding" && m.Value != "UTF8" || m.Name == "standard_conforming_strings" && m.Value != "on" {
 			return ev, false, errors.New(m.Name + " was changed")
 		}
+		if readsValues(m.Name) {
+			s.reading[m.Name] = m.Value
+		}
 	case 'C':
 		var m pgproto3.CommandComplete
 		if err := m.Decode(body); err != nil {
@@ -159,6 +162,7 @@ func (s *session) note(kind byte, body []byte) (ev event, show bool, err error) 
 		if err := m.Decode(body); err != nil {
 			return ev, false, err
 		}
+		s.release(s.pend)
 		s.pend, s.failed = nil, true
 		ev, show, s.swallow = event{kind: kind, state: printable(m.Code, 5)}, !s.swallow, false
 	case 'Z':
@@ -167,8 +171,9 @@ func (s *session) note(kind byte, body []byte) (ev event, show bool, err error) 
 			return ev, false, err
 		}
 		if m.TxStatus == 'I' {
-			clear(s.portals) // they end with their transaction
+			s.dropPortals() // they end with their transaction
 		}
+		s.release(s.pend)
 		s.pend, s.failed = nil, false
 		ev = event{kind: kind, status: m.TxStatus}
 	}
@@ -189,14 +194,20 @@ func (s *session) confirm(kind byte) {
 	case p.kind == 'P' && kind == '1':
 		s.keepName(p.name, p.stmt)
 	case p.kind == 'B' && kind == '2':
-		s.portals[p.name] = p.port
+		s.keepPortal(p.name, p.port)
 	case p.kind == 'C' && kind == '3' && p.of == 'S':
 		s.keepName(p.name, nil)
 	case p.kind == 'C' && kind == '3':
-		delete(s.portals, p.name)
+		s.keepPortal(p.name, nil)
+		delete(s.bound, p.name)
 	default: // out of step: nothing that is known is sure
-		clear(s.named)
-		clear(s.portals)
+		s.release(append(s.pend, p))
+		for name := range s.named {
+			s.keepName(name, nil)
+		}
+		for name := range s.portals {
+			s.keepPortal(name, nil)
+		}
 		s.pend = nil
 	}
 }

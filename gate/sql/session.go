@@ -39,14 +39,18 @@ type session struct {
 	status byte // of the last ReadyForQuery: 'I', 'T' or 'E'
 	sent   bool // something was sent to the database since the last Sync
 	skip   bool // what comes is dropped until a Sync
+	unsure bool // settings may have changed since the last Sync, which the database tells at the next
+	wrote  bool // the open transaction may have changed something
 
 	mu      sync.Mutex // of what the relay changes too
 	pend    []pending  // what the database has yet to confirm
 	named   map[string]*prepared
 	portals map[string]*portal
-	failed  bool // the database reported an error since the last Sync
-	expect  bool // somebody waits for events
-	swallow bool // the next error is for the gate, not for the agent
+	bound   map[string]struct{} // names that portals may have in the database, but for cursors of SQL
+	reading map[string]string   // the settings of the agent's that decide how values are read
+	failed  bool                // the database reported an error since the last Sync
+	expect  bool                // somebody waits for events
+	swallow bool                // the next error is for the gate, not for the agent
 
 	kept atomic.Int64 // bytes of held messages and of prepared statements
 	ran  int          // executions, for the record
@@ -97,7 +101,7 @@ func (g *Gate) serveSession(ctx context.Context, cancel context.CancelFunc, a *a
 		return
 	}
 	s := &session{g: g, a: a, db: a.db, in: make(chan []frame, 4), events: make(chan event, 4), status: 'I',
-		named: map[string]*prepared{}, portals: map[string]*portal{},
+		named: map[string]*prepared{}, portals: map[string]*portal{}, bound: map[string]struct{}{}, reading: map[string]string{},
 		out: &client{w: bufio.NewWriterSize(stalling{a.conn}, sqlBuffer)}}
 	defer func() { s.g.held.Add(-s.kept.Load()) }()
 	// Whoever hangs up ends what is under way: that is seen by reading on.
@@ -121,6 +125,7 @@ func (g *Gate) serveSession(ctx context.Context, cancel context.CancelFunc, a *a
 			return g.unreached(ctx, p.Action(), err)
 		}
 		defer g.drop(s.up.conn)
+		s.readAs(st.settings)
 		started = true
 		err = s.serve(ctx)
 		return ambit.Performed, s.detail(err), nil

@@ -48,10 +48,11 @@ func (g *Gate) connect(ctx context.Context, d *Database, l Login, settings map[s
 	return u, nil
 }
 
-// login sends the startup message, proves the password and reads what the server
+// login sends the startup message (temporary tables come last in the search path:
+// where they are not named they come first, and hide others), proves the password and reads what the server
 // says of itself.
 func (u *upstream) login(d *Database, l Login, settings map[string]string) error {
-	params := map[string]string{"user": l.User, "database": d.Name, "client_encoding": "UTF8", "search_path": "public"}
+	params := map[string]string{"user": l.User, "database": d.Name, "client_encoding": "UTF8", "search_path": "public, pg_temp"}
 	for k, v := range settings {
 		params[k] = v
 	}

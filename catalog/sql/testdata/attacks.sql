@@ -268,7 +268,7 @@ CREATE TABLE made USING heap AS TABLE orders
 => write create; create public.made(); select public.orders(*) read # makes a table
 
 EXPLAIN ANALYZE EXECUTE p
-=> irreversible explain; call database # explains what is no query
+=> irreversible explain; execute database # runs what was prepared as p
 
 EXPLAIN ANALYZE DECLARE c CURSOR FOR SELECT f()
 => irreversible explain; call database # calls f

@@ -161,7 +161,7 @@ EXPLAIN (VERBOSE, ANALYZE 1) DELETE FROM orders
 => irreversible explain; delete public.orders(*) # deletes rows
 
 EXPLAIN EXECUTE p
-=> irreversible explain; call database # explains what is no query
+=> irreversible explain; execute database # runs what was prepared as p
 
 EXPLAIN SELECT f()
 => irreversible explain; call database # calls f
@@ -431,7 +431,7 @@ CREATE TABLE t AS SELECT f()
 => irreversible create; call database; create public.t() write # makes a table, calls f
 
 CREATE TABLE t AS EXECUTE p
-=> irreversible create; call database; create public.t() write # makes a table, runs a ExecuteStmt
+=> irreversible create; execute database; create public.t() write # makes a table, runs what was prepared as p
 
 CREATE INDEX i ON orders (f(id))
 => irreversible create; call database; create public.orders() write; select public.orders(id) read # makes an index, calls f
