@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ambit/sandbox/kernel"
 	"ambit/sandbox/plan"
 	"ambit/sandbox/stage" // takes over when this program is started as init
 )
@@ -81,6 +82,7 @@ func start(ctx context.Context, spec Spec, probe bool) (*Sandbox, error) {
 // and Ready, in this order, make what Start makes at once, so that the caller
 // can do other work meanwhile. A caller that goes no further calls Abandon.
 func Begin(ctx context.Context, in Streams) (*Sandbox, error) {
+	kernel.HugeHeap() // it may have grown since the program began
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ func init() {
 	}
 	if soon() {
 		startEarly()
+		kernel.HugeHeap()
 	}
 }
 

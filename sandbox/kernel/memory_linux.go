@@ -1,0 +1,29 @@
+package kernel
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+const (
+	hugePage   = 2 << 20
+	adviseHuge = 14 // MADV_HUGEPAGE
+	collapse   = 25 // MADV_COLLAPSE, Linux 6.1
+	worthwhile = 256 << 10
+)
+
+// HugeHeap puts what Go's heap touches next into huge pages (madvise(2)): a process
+// that starts touches hundreds of small ones for the first time, and each is a fault
+// that in a virtual machine costs more than what is then done there. Where the kernel
+// cannot, nothing changes.
+func HugeHeap() {
+	keep = new([64]byte) // on the heap, about where it grows
+	at := uintptr(unsafe.Pointer(keep))
+	first := at &^ (hugePage - 1)
+	if first+hugePage-at >= worthwhile {
+		syscall.RawSyscall(syscall.SYS_MADVISE, first, hugePage, collapse)
+	}
+	syscall.RawSyscall(syscall.SYS_MADVISE, first+hugePage, hugePage, adviseHuge)
+}
+
+var keep *[64]byte
