@@ -83,7 +83,9 @@ func (x *exchange) prepare(ctx context.Context) *refusal {
 	if bad := x.checkFound(); bad != nil {
 		return bad
 	}
-	if x.r.HasCredential {
+	// Where the agent has nothing of its own, what is too short to be told from a
+	// tool's dummy, and a session's cookie, could still be somebody's.
+	if x.r.HasCredential || x.r.NoOwn {
 		if bad := x.r.stripCredentials(x.in.header, &x.in.url); bad != nil {
 			return bad
 		}

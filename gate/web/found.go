@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 )
 
@@ -32,7 +33,12 @@ func (x *exchange) checkFound() *refusal {
 			if ours(v) {
 				continue
 			}
-			if r.NoOwn && k == "Authorization" && len(secretOf(v)) >= minFound || x.looksFound(v) || x.looksFound(secretOf(v)) {
+			for _, secret := range secretsOf(v) {
+				if r.NoOwn && k == "Authorization" && len(secret) >= minFound || x.looksFound(secret) {
+					return foundIn("header " + printable(k, 64))
+				}
+			}
+			if x.looksFound(v) {
 				return foundIn("header " + printable(k, 64))
 			}
 		}
@@ -45,7 +51,7 @@ func (x *exchange) checkFound() *refusal {
 		if ours(v) {
 			continue
 		}
-		if r.NoOwn && len(v) >= minFound && credentialParams[strings.ToLower(looseUnescape(name))] || x.looksFound(v) || x.looksFound(secretOf(v)) {
+		if r.NoOwn && len(v) >= minFound && credentialParams[strings.ToLower(looseUnescape(name))] || x.looksFound(v) || slices.ContainsFunc(secretsOf(v), x.looksFound) {
 			// Whatever it is, it is not for the log.
 			x.in.url.query = "…"
 			return foundIn("query")
@@ -59,26 +65,27 @@ func foundIn(where string) *refusal {
 		instead: "Leave it out: the task's own credential is added for you. If you found it in a file or on a page, tell the person where."}
 }
 
-// secretOf is what a value says behind its scheme; of basic authentication the
-// password, or the user's name when there is no password.
-func secretOf(v string) string {
-	scheme, rest, ok := strings.Cut(strings.TrimSpace(v), " ")
-	if !ok {
-		return v
+// secretsOf is what a value says behind its scheme; of basic authentication the user's
+// name and the password, for services take a token as either of them, whatever the
+// other one is.
+func secretsOf(v string) []string {
+	v = strings.Trim(v, " \t")
+	i := strings.IndexAny(v, " \t")
+	if i < 0 {
+		return []string{v}
 	}
-	rest = strings.TrimSpace(rest)
-	if !strings.EqualFold(scheme, "basic") {
-		return rest
+	rest := strings.Trim(v[i:], " \t")
+	if !strings.EqualFold(v[:i], "basic") {
+		return []string{rest}
 	}
-	b, err := base64.StdEncoding.DecodeString(rest)
+	// Some readers need no padding, and take the other alphabet.
+	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(rest, "="))
+	b, err := base64.RawStdEncoding.DecodeString(plain)
 	if err != nil {
-		return rest
+		return []string{rest}
 	}
 	user, password, _ := strings.Cut(string(b), ":")
-	if password == "" || strings.EqualFold(password, "x-oauth-basic") {
-		return user
-	}
-	return password
+	return []string{user, password}
 }
 
 // looksFound says whether a text holds a token whose issuer marks its tokens.

@@ -24,23 +24,28 @@ func TestFoundCredentials(t *testing.T) {
 		spoil  func(*http.Request)
 		strict bool // seen only where the agent has nothing of its own
 	}{
-		"bearer":               {header("Authorization", "Bearer "+old), false},
-		"token":                {header("Authorization", "token "+old), false},
-		"bare":                 {header("Authorization", old), false},
-		"basic password":       {header("Authorization", basic("x-access-token:"+old)), false},
-		"basic user":           {header("Authorization", basic(old+":x-oauth-basic")), false},
-		"basic user alone":     {header("Authorization", basic(old+":")), false},
-		"another header":       {header("X-Whatever", "a="+old), false},
-		"a cookie":             {header("Cookie", "s=1; t="+old), false},
-		"a JSON web token":     {header("Authorization", "Bearer "+jwt), false},
-		"another issuer's":     {header("Private-Token", "glpat-0123456789abcdefghij"), false},
-		"query":                {query("a=1&access_token=" + old), false},
-		"query, another name":  {query("q=" + old), false},
-		"query, escaped":       {query("q=" + percentAll(old)), false},
-		"query, escaped twice": {query("q=" + url.QueryEscape(percentAll(old))), false},
-		"no mark":              {header("Authorization", "token "+plain), true},
-		"no mark, basic":       {header("Authorization", basic("x:"+plain)), true},
-		"no mark, query":       {query("access_token=" + plain), true},
+		"bearer":                {header("Authorization", "Bearer "+old), false},
+		"token":                 {header("Authorization", "token "+old), false},
+		"bare":                  {header("Authorization", old), false},
+		"basic password":        {header("Authorization", basic("x-access-token:"+old)), false},
+		"basic user":            {header("Authorization", basic(old+":x-oauth-basic")), false},
+		"basic user alone":      {header("Authorization", basic(old+":")), false},
+		"basic user and a word": {header("Authorization", basic(old+":x")), false},
+		"basic behind a tab":    {header("Authorization", strings.Replace(basic("x:"+old), " ", "\t", 1)), false},
+		"basic without padding": {header("Authorization", strings.TrimRight(basic("xx:"+old), "=")), false},
+		"basic, other alphabet": {header("Authorization", "Basic "+base64.URLEncoding.EncodeToString([]byte("\xff\xfe\xfd:"+old))), false},
+		"no mark, basic user":   {header("Authorization", basic(plain+":x")), true},
+		"another header":        {header("X-Whatever", "a="+old), false},
+		"a cookie":              {header("Cookie", "s=1; t="+old), false},
+		"a JSON web token":      {header("Authorization", "Bearer "+jwt), false},
+		"another issuer's":      {header("Private-Token", "glpat-0123456789abcdefghij"), false},
+		"query":                 {query("a=1&access_token=" + old), false},
+		"query, another name":   {query("q=" + old), false},
+		"query, escaped":        {query("q=" + percentAll(old)), false},
+		"query, escaped twice":  {query("q=" + url.QueryEscape(percentAll(old))), false},
+		"no mark":               {header("Authorization", "token "+plain), true},
+		"no mark, basic":        {header("Authorization", basic("x:"+plain)), true},
+		"no mark, query":        {query("access_token=" + plain), true},
 	}
 	benign := map[string]func(*http.Request){
 		"nothing":               func(*http.Request) {},
@@ -103,6 +108,48 @@ func TestFoundCredentials(t *testing.T) {
 		if all := fmt.Sprint(h.up.requests(), h.alerts); strings.Contains(all, old) || strings.Contains(all, plain) {
 			t.Errorf("%s: a found token left: %s", kind, all)
 		}
+	}
+}
+
+// TestNothingOfItsOwn: where the agent has no credential of its own, nothing that could
+// be one reaches the service, also when it is too short to be told from a dummy and the
+// file names none for the service either. The request itself passes.
+func TestNothingOfItsOwn(t *testing.T) {
+	h := newHouse(t, nil, func(_ *house, c *Config) { c.Routes[0].NoOwn = true })
+	for k, v := range map[string]string{
+		"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("root:hunter2")), "Cookie": "user_session=0123456789abcdef0123456789abcdef",
+		"X-Github-Token": "short", "Private-Token": "abc", "X_Api_Key": "key",
+	} {
+		req, err := http.NewRequest("GET", h.url("/a"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header[k] = []string{v}
+		resp, err := h.client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 && k != "X_Api_Key" {
+			t.Errorf("%s: %d", k, resp.StatusCode)
+		}
+	}
+	for _, r := range h.up.requests() {
+		for k := range r.header {
+			if credentialFields[k] || strings.Contains(k, "_") {
+				t.Errorf("%s arrived: %v", k, r.header)
+			}
+		}
+	}
+	if n := len(h.up.requests()); n < 4 {
+		t.Errorf("%d requests arrived", n)
+	}
+	req, err := http.NewRequest("GET", h.url("/a?access_token=abc"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := h.client().Do(req); err != nil || resp.StatusCode != 403 {
+		t.Errorf("a short token in the query: %v, %v", resp, err)
 	}
 }
 
