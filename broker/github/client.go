@@ -95,10 +95,22 @@ func (p *Provider) call(ctx context.Context, method, path, auth string, body any
 	if err == nil {
 		a, err = read(res)
 	}
+	if err != nil {
+		err = withoutSecret(err, auth)
+	}
 	if err != nil && left.Load() {
 		err = lostError{err}
 	}
 	return a, err
+}
+
+// withoutSecret keeps an error that repeats what was sent from repeating the credential:
+// net/http quotes an answer that it cannot read.
+func withoutSecret(err error, auth string) error {
+	if _, secret, _ := strings.Cut(auth, " "); strings.Contains(err.Error(), secret) {
+		return errors.New("GitHub's answer cannot be read, and holds the credential")
+	}
+	return err
 }
 
 func read(res *http.Response) (a answer, err error) {
@@ -145,13 +157,39 @@ func (a answer) said(what string) error {
 	return fmt.Errorf("%s (GitHub answers %d%s)", what, a.status, text)
 }
 
-// plain is text of the other side, bounded and without control characters.
+// maxWord is how long a word of the other side's may be to be repeated: its tokens are
+// longer, and a proxy before it may send back what it was sent.
+const maxWord = 32
+
+// plain is text of the other side, bounded and without control characters, and without
+// words that could be a credential.
 func plain(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, s[:min(len(s), most)])
-	return s
+	}, s)
+	var b strings.Builder
+	for len(s) > 0 && b.Len() < most {
+		n := strings.IndexFunc(s, func(r rune) bool { return !wordRune(r) })
+		switch {
+		case n < 0:
+			n = len(s)
+		case n == 0:
+			n = 1
+		}
+		if n > maxWord {
+			b.WriteString("...")
+		} else {
+			b.WriteString(s[:n])
+		}
+		s = s[n:]
+	}
+	out := b.String()
+	return out[:min(len(out), most)]
+}
+
+func wordRune(r rune) bool {
+	return r|0x20 >= 'a' && r|0x20 <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.+=", r)
 }
