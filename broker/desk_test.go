@@ -24,6 +24,7 @@ type ledger struct {
 	kept   map[string]row.Service
 	stopAt int  // the step at which all fails from then on; 0 is never
 	late   bool // the step itself still happens
+	alone  bool // nothing but that step fails
 }
 
 var errStopped = errors.New("stopped")
@@ -33,6 +34,9 @@ func (l *ledger) step(name string) (happens bool, err error) {
 	l.steps = append(l.steps, name)
 	n := len(l.steps)
 	if l.stopAt == 0 || n < l.stopAt {
+		return true, nil
+	}
+	if l.alone && n > l.stopAt {
 		return true, nil
 	}
 	return n == l.stopAt && l.late, errStopped

@@ -52,7 +52,13 @@ type Trouble struct {
 func (b *Broker) endLease(ctx context.Context, p Provider, l row.Lease) error {
 	now := b.c.Now()
 	if l.State != row.LeaseRevoking {
-		err := b.c.Store.MoveLease(ctx, row.LeaseMove{ID: l.ID, From: l.State, To: row.LeaseRevoking, At: now, Handle: l.Handle})
+		m := row.LeaseMove{ID: l.ID, From: l.State, To: row.LeaseRevoking, At: now, Handle: l.Handle}
+		err := b.c.Store.MoveLease(ctx, m)
+		// The commit that made it live may have had no answer.
+		if errors.Is(err, row.ErrMoved) && m.From == row.LeaseRequested {
+			m.From = row.LeaseLive
+			err = b.c.Store.MoveLease(ctx, m)
+		}
 		// After half an attempt, or a commit whose answer was lost, it is there
 		// already.
 		if err != nil && !errors.Is(err, row.ErrMoved) {

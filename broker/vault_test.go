@@ -60,6 +60,36 @@ func TestVault(t *testing.T) {
 	}
 }
 
+// TestVaultKeyIsItsOwnFile: what lies where the key is made, from a crash or put there
+// by somebody, is not written to.
+func TestVaultKeyIsItsOwnFile(t *testing.T) {
+	for name, prepare := range map[string]func(path, other string) error{
+		"a link":        func(p, other string) error { return os.Symlink(other, p) },
+		"a second name": func(p, other string) error { return os.Link(other, p) },
+		"half a key":    func(p, _ string) error { return os.WriteFile(p, []byte("AGE-SECRET"), 0o644) },
+	} {
+		dir := t.TempDir()
+		other, path := filepath.Join(dir, "other"), filepath.Join(dir, "key")
+		if err := os.WriteFile(other, []byte("mine"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := prepare(path+".new", other); err != nil {
+			t.Fatal(err)
+		}
+		v := NewVault(path)
+		sealed, err := v.Seal([]byte("x"), "a")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if plain, err := NewVault(path).Open(sealed, "a"); err != nil || string(plain) != "x" {
+			t.Errorf("%s: %q, %v", name, plain, err)
+		}
+		if b, err := os.ReadFile(other); err != nil || string(b) != "mine" {
+			t.Errorf("%s: the key went to another file: %q, %v", name, b, err)
+		}
+	}
+}
+
 func TestVaultRefuses(t *testing.T) {
 	dir := t.TempDir()
 	other := NewVault(filepath.Join(dir, "other"))
