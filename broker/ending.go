@@ -248,19 +248,42 @@ func (b *Broker) try(ctx context.Context, most time.Duration, want func(*ending)
 		}
 	}
 	b.mu.Unlock()
+	all := make([]func() error, len(due))
+	for i, e := range due {
+		all[i] = func() error {
+			ctx, stop := context.WithTimeout(ctx, most)
+			defer stop()
+			return b.attempt(ctx, e)
+		}
+	}
+	return sideBySide(all)
+}
+
+// renewSoon makes the live leases of providers that can do so last longer while
+// their tasks live: what uses them may run for hours and ask for nothing new.
+func (b *Broker) renewSoon(ctx context.Context) error {
+	var all []func() error
+	for _, s := range b.services() {
+		if _, ok := s.provider.(Renewer); ok {
+			all = append(all, func() error { return b.renewIfSoon(ctx, s) })
+		}
+	}
+	return sideBySide(all)
+}
+
+// sideBySide calls them all, a few at a time, and joins their errors.
+func sideBySide(all []func() error) error {
 	var (
 		wg   sync.WaitGroup
 		slot = make(chan struct{}, atOnce)
 		mu   sync.Mutex
 		errs []error
 	)
-	for _, e := range due {
+	for _, f := range all {
 		slot <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slot }()
-			ctx, stop := context.WithTimeout(ctx, most)
-			defer stop()
-			if err := b.attempt(ctx, e); err != nil {
+			if err := f(); err != nil {
 				mu.Lock()
 				errs = append(errs, err)
 				mu.Unlock()
@@ -268,18 +291,6 @@ func (b *Broker) try(ctx context.Context, most time.Duration, want func(*ending)
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// renewSoon makes the live leases of providers that can do so last longer while
-// their tasks live: what uses them may run for hours and ask for nothing new.
-func (b *Broker) renewSoon(ctx context.Context) error {
-	var errs []error
-	for _, s := range b.services() {
-		if _, ok := s.provider.(Renewer); ok {
-			errs = append(errs, b.renewIfSoon(ctx, s))
-		}
-	}
 	return errors.Join(errs...)
 }
 
@@ -302,28 +313,41 @@ func (b *Broker) renewIfSoon(ctx context.Context, s *service) error {
 // sweepEvery is how often Serve looks for leases that end soon.
 const sweepEvery = 30 * time.Second
 
-// Serve ends what could not be ended at once, and renews, until ctx is over.
+// Serve ends what could not be ended at once, and renews, until ctx is over. The two do
+// not wait for each other: attempts at services that hang take half a minute each, and
+// what other tasks have must go on, or end, in its time.
 func (b *Broker) Serve(ctx context.Context, complain func(error)) {
 	if b == nil || b.tasks == nil {
 		return
 	}
-	renew := time.Now()
+	var wg sync.WaitGroup
+	wg.Go(func() { b.serveRenewals(ctx, complain) })
+	defer wg.Wait()
 	for ctx.Err() == nil {
 		now := time.Now()
 		b.try(ctx, tryFor, func(e *ending) bool { return !e.next.After(now) }) // each of them tells by its alert
-		if !now.Before(renew) {
-			renew = now.Add(sweepEvery)
-			if err := errors.Join(b.endOverdue(ctx), b.renewSoon(ctx)); err != nil && ctx.Err() == nil {
-				complain(err)
-			}
-		}
-		t := time.NewTimer(time.Until(b.nextDue(renew)))
+		t := time.NewTimer(time.Until(b.nextDue(time.Now().Add(sweepEvery))))
 		select {
 		case <-ctx.Done():
 		case <-t.C:
 		case <-b.wake:
 		}
 		t.Stop()
+	}
+}
+
+// serveRenewals ends what was made for one act and renews what ends soon.
+func (b *Broker) serveRenewals(ctx context.Context, complain func(error)) {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for ctx.Err() == nil {
+		if err := errors.Join(b.endOverdue(ctx), b.renewSoon(ctx)); err != nil && ctx.Err() == nil {
+			complain(err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
 	}
 }
 

@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ambit"
@@ -69,4 +71,55 @@ func rows(d *desk) (out []row.Lease) {
 		out = append(out, l)
 	}
 	return out
+}
+
+// TestHangingServicesHoldNobodyUp: leases of services that hang, however many, delay
+// neither that other tasks' leases go on nor that what was made for one act ends.
+func TestHangingServicesHoldNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		hanging := &cloud{l: d.ledger, live: map[string][]string{}}
+		for i := range 64 {
+			task := ambit.TaskID(fmt.Sprint("old", i))
+			if err := d.Register(task, "svc", time.Now().Add(time.Hour), hanging); err != nil {
+				t.Fatal(err)
+			}
+			d.mint(task, "svc")
+		}
+		hanging.slow(time.Hour)
+		for i := range 64 {
+			go d.End(context.Background(), ambit.TaskID(fmt.Sprint("old", i)))
+		}
+		time.Sleep(time.Minute)
+		defer d.serve()()
+		p := &lasting{cloud: d.cloud, recipe: "r", until: map[string]time.Time{}}
+		if err := d.Register("t", "svc", time.Now().Add(2*time.Hour), p); err != nil {
+			t.Fatal(err)
+		}
+		l := d.mint("t", "svc")
+		once, err := d.Once(t.Context(), "t", "svc", func(row.Lease, Provider) (Provider, error) { return d.cloud, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 80 {
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			if at, ok := d.expires(l.ID); !ok || !at.After(time.Now()) {
+				t.Fatalf("the lease ended %v, and nobody made it longer until %v", at, time.Now())
+			}
+			if !time.Now().Before(once.Expires.Add(2*sweepEvery)) && d.cloud.has(once.ID) {
+				t.Fatalf("what was made for one act until %v is there at %v", once.Expires, time.Now())
+			}
+		}
+		if d.Ending() != 64 {
+			t.Errorf("%d leases are still to be ended", d.Ending())
+		}
+	})
+}
+
+func (d *desk) expires(id string) (time.Time, bool) {
+	d.ledger.mu.Lock()
+	defer d.ledger.mu.Unlock()
+	l, ok := d.ledger.rows[id]
+	return l.Expires, ok
 }

@@ -82,7 +82,7 @@ func (b *Broker) EndOnce(ctx context.Context, task ambit.TaskID, name, id string
 // endOverdue ends what was made for one act and not ended in time: what performs
 // the act hangs, or forgot.
 func (b *Broker) endOverdue(ctx context.Context) error {
-	var errs []error
+	var all []func() error
 	now := b.c.Now()
 	for _, s := range b.services() {
 		if !s.mu.TryLock() {
@@ -96,10 +96,10 @@ func (b *Broker) endOverdue(ctx context.Context) error {
 		}
 		s.mu.Unlock()
 		for _, id := range late {
-			errs = append(errs, b.EndOnce(ctx, s.task, s.name, id))
+			all = append(all, func() error { return b.EndOnce(ctx, s.task, s.name, id) })
 		}
 	}
-	return errors.Join(errs...)
+	return sideBySide(all)
 }
 
 // services are those of all tasks.
