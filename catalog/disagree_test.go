@@ -206,3 +206,26 @@ func TestMethodInAForm(t *testing.T) {
 		}
 	}
 }
+
+// TestStartsWork: what runs workflows again, or makes a repository elsewhere, is not
+// undone; cancelling a run, and a check of one's own, are.
+func TestStartsWork(t *testing.T) {
+	for call, want := range map[string]ambit.Effect{
+		"POST /repos/acme/web/actions/runs/1/rerun":             ambit.Irreversible,
+		"POST /repos/acme/web/actions/runs/1/rerun-failed-jobs": ambit.Irreversible,
+		"POST /repos/acme/web/actions/jobs/1/rerun":             ambit.Irreversible,
+		"POST /repos/acme/web/check-suites/1/rerequest":         ambit.Irreversible,
+		"POST /repos/acme/web/check-runs/1/rerequest":           ambit.Irreversible,
+		"POST /repos/acme/web/forks":                            ambit.Irreversible,
+		"POST /repos/acme/web/issues/1":                         ambit.Irreversible, // once the same as PATCH
+		"POST /repos/acme/web/actions/runs/1/cancel":            ambit.Write,
+		"POST /repos/acme/web/check-runs":                       ambit.Write,
+		"GET /repos/acme/web/forks":                             ambit.Read,
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		r := req(t, "github", method, "https://api.github.com"+path, "Content-Type", "application/json")
+		if calls, err := Classify(r); err != nil || len(calls) != 1 || calls[0].Effect != want {
+			t.Errorf("%s: %v %s", call, err, show(calls))
+		}
+	}
+}
