@@ -11,13 +11,16 @@ import (
 // is a member holds it with others. So no group goes while a role joins it. The
 // number is "ambit" in ASCII; the lock is the database's.
 const (
-	lockAlone  = "SELECT pg_advisory_xact_lock(418447354228)"
-	lockShared = "SELECT pg_advisory_xact_lock_shared(418447354228)"
+	lockNumber = "418447354228"
+	lockAlone  = "SELECT pg_advisory_xact_lock(" + lockNumber + ")"
+	lockShared = "SELECT pg_advisory_xact_lock_shared(" + lockNumber + ")"
 )
 
 // lockLease takes the lock of one lease, by the first 60 bits of its id. Who makes its
 // role holds it until that is there, or never will be.
-func lockLease(id string) string { return "SELECT pg_advisory_xact_lock(x'0" + id[:15] + "'::bigint)" }
+func lockLease(id string) string { return "SELECT pg_advisory_xact_lock(" + leaseNumber(id) + ")" }
+
+func leaseNumber(id string) string { return "x'0" + id[:15] + "'::bigint" }
 
 // settled waits until nobody is about to make the role of a lease, and returns its
 // number in the catalog, "" when it is not there. A daemon that was killed, or a call
@@ -25,7 +28,9 @@ func lockLease(id string) string { return "SELECT pg_advisory_xact_lock(x'0" + i
 // come into being after it was found missing.
 func settled(ctx context.Context, s *session, id string) (oid string, err error) {
 	return oid, again(ctx, func() error {
-		if err := s.whole(ctx, lockLease(id)); err != nil {
+		if err := s.whole(ctx, lockLease(id)); code(err) == lockTimedOut {
+			return errors.Join(err, s.free(ctx, id))
+		} else if err != nil {
 			return err
 		}
 		oid, err = numberOf(ctx, s, Role(id))

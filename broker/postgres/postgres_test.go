@@ -92,7 +92,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	shared.once.Do(func() {
 		shared.t.TB = t
-		shared.p = ambittest.NewPostgres(&shared.t, ambittest.PostgresConfig{Settings: map[string]string{"max_connections": "400", "log_min_messages": "fatal"}})
+		shared.p = ambittest.NewPostgres(&shared.t, ambittest.PostgresConfig{Settings: map[string]string{"max_connections": "400", "max_prepared_transactions": "5", "log_min_messages": "fatal"}})
 	})
 	if shared.p == nil {
 		if shared.t.Skipped() {

@@ -29,12 +29,18 @@ func (p *Provider) Revoke(ctx context.Context, l row.Lease) error {
 
 func (p *Provider) end(ctx context.Context, s *session, l row.Lease) error {
 	r := Role(l.ID)
-	oid, err := settled(ctx, s, l.ID)
+	oid, err := numberOf(ctx, s, r)
+	if err == nil && oid != "" {
+		err = p.cut(ctx, s, r, oid)
+	}
+	if err == nil {
+		oid, err = settled(ctx, s, l.ID)
+	}
 	if err != nil {
 		return err
 	}
 	if oid != "" {
-		if err := again(ctx, func() error { return p.shut(ctx, s, r) }); err != nil {
+		if err := again(ctx, func() error { return p.shut(ctx, s, r, oid) }); err != nil {
 			return err
 		}
 		if err := p.at("nobody logs in"); err != nil {
@@ -55,8 +61,58 @@ func (p *Provider) end(ctx context.Context, s *session, l row.Lease) error {
 	return p.at("role dropped")
 }
 
+// cut ends what a lease does just now, before anything is waited for: a session could
+// hold the very locks that its end needs, those of leases or that of its own row, and
+// so could a transaction that it prepared, for as long as nobody looks.
+func (p *Provider) cut(ctx context.Context, s *session, r, oid string) error {
+	if err := become(ctx, s, r); err != nil {
+		return err
+	}
+	if _, err := s.run(ctx, "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usesysid = "+oid); err != nil {
+		return err
+	}
+	return unprepare(ctx, p.server, s, r)
+}
+
+// unprepare rolls back what a role prepared to commit later: it outlives its sessions,
+// and holds their locks.
+func unprepare(ctx context.Context, v *server, s *session, r string) error {
+	rows, err := s.run(ctx, "SELECT database, gid FROM pg_catalog.pg_prepared_xacts WHERE owner = "+literal(r))
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		take := func(s *session) error { return s.as(ctx, r, "ROLLBACK PREPARED "+literal(row[1])) }
+		if row[0] == v.login.Database {
+			err = take(s)
+		} else {
+			err = elsewhere(ctx, v, row[0], take)
+		}
+		if err != nil && code(err) != "42704" { // undefined_object: somebody else was quicker
+			return fmt.Errorf("cannot take back the transaction %.64q that role %s prepared in database %s: %w", row[1], r, row[0], err)
+		}
+	}
+	return nil
+}
+
+// as runs a statement, which may be one that no transaction can hold, as another role.
+func (s *session) as(ctx context.Context, role, sql string) error {
+	if _, err := s.run(ctx, "SET ROLE "+quote(role)); err != nil {
+		return err
+	}
+	_, err := s.run(ctx, sql)
+	if _, back := s.run(context.WithoutCancel(ctx), "RESET ROLE"); back != nil {
+		hangUp(s.c) // nobody may go on with it as that role
+		return errors.Join(err, back)
+	}
+	return err
+}
+
 // shut keeps everybody from logging in.
-func (p *Provider) shut(ctx context.Context, s *session, r string) error {
+func (p *Provider) shut(ctx context.Context, s *session, r, oid string) error {
+	if err := p.cut(ctx, s, r, oid); err != nil {
+		return err
+	}
 	err := s.whole(ctx, lockShared+fmt.Sprintf("; ALTER ROLE %s NOLOGIN CONNECTION LIMIT 0 PASSWORD NULL VALID UNTIL '-infinity'", r))
 	if err != nil {
 		return err

@@ -261,19 +261,54 @@ func (s *session) in(ctx context.Context, begin string, f func() error) error {
 	if err == nil {
 		_, err = s.run(ctx, "COMMIT")
 	}
-	if err != nil {
-		s.rollBack(ctx)
-	}
-	return err
+	return s.undone(ctx, err)
 }
 
 // whole runs statements in a transaction, all of them or none.
 func (s *session) whole(ctx context.Context, sql string) error {
 	_, err := s.run(ctx, "BEGIN; "+sql+"; COMMIT")
-	if err != nil {
-		s.rollBack(ctx)
+	return s.undone(ctx, err)
+}
+
+// undone ends a transaction that failed. One that waited in vain for a lock of Ambit's
+// frees it: everybody can take such a lock, and a lease that does wants to outlive its end.
+func (s *session) undone(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	s.rollBack(ctx)
+	if code(err) == lockTimedOut {
+		return errors.Join(err, s.free(ctx))
 	}
 	return err
+}
+
+const lockTimedOut = "55P03" // lock_not_available
+
+// free ends the sessions of leases that hold a lock of Ambit's in this database, that of
+// one of ids among them. None of them has a reason to.
+func (s *session) free(ctx context.Context, ids ...string) error {
+	keys := "SELECT " + lockNumber
+	for _, id := range ids {
+		keys += " UNION ALL SELECT " + leaseNumber(id)
+	}
+	rows, err := s.run(ctx, "SELECT DISTINCT a.usename, a.pid FROM pg_catalog.pg_locks k JOIN pg_catalog.pg_stat_activity a ON a.pid = k.pid "+
+		"WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1 AND k.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) "+
+		"AND a.usename ~ '^ambit_[0-9a-f]{32}$' AND ((k.classid::bigint << 32) | k.objid::bigint IN ("+keys+" UNION ALL "+
+		"SELECT ('x0' || substr(rolname, 7, 15))::bit(64)::bigint FROM pg_catalog.pg_roles WHERE rolname ~ '^ambit_[0-9a-f]{32}$'))")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		err := become(ctx, s, row[0])
+		if err == nil {
+			_, err = s.run(ctx, "SELECT pg_terminate_backend("+row[1]+")")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *session) rollBack(ctx context.Context) {
@@ -297,7 +332,7 @@ func conflict(err error) bool {
 		return false
 	}
 	switch pe.Code {
-	case "40001", "40P01", "55P03", "42710", "23505": // serialization, deadlock, lock timeout, exists since
+	case "40001", "40P01", lockTimedOut, "42710", "23505": // serialization, deadlock, lock timeout, exists since
 		return true
 	case "XX000": // "tuple concurrently updated" has no code of its own
 		return pe.Message == "tuple concurrently updated" || pe.Message == "tuple concurrently deleted"

@@ -1,0 +1,95 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"ambit"
+	"ambit/broker"
+)
+
+// stays opens a session that runs statements and goes on.
+func (w *world) stays(url string, statements ...string) *pgconn.PgConn {
+	w.t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	defer stop()
+	c, err := pgconn.Connect(ctx, url)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { hangUp(c) })
+	for _, sql := range statements {
+		if _, err := (&session{c}).run(ctx, sql); err != nil {
+			w.t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	return c
+}
+
+// TestLeasesThatWillNotEnd: whoever has fallen to the agent and speaks to the database
+// with the lease itself can take the locks that the end of the lease needs. It ends.
+func TestLeasesThatWillNotEnd(t *testing.T) {
+	w := newWorld(t)
+	p := w.provider(readOrders)
+	o, err := p.Once(rowOf("a").ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, holds := range map[string]func(own string) []string{
+		"the lock of its own lease": func(own string) []string { return []string{"SELECT pg_advisory_lock(" + leaseNumber(own) + ")"} },
+		"the lock of all":           func(string) []string { return []string{"SELECT pg_advisory_lock(" + lockNumber + ")"} },
+		"its own row":               func(string) []string { return []string{"BEGIN READ WRITE", "ALTER ROLE CURRENT_USER PASSWORD 'other'"} },
+		"its own row, prepared": func(string) []string {
+			return []string{"BEGIN READ WRITE", "ALTER ROLE CURRENT_USER PASSWORD 'other'", "PREPARE TRANSACTION 'it''s'"}
+		},
+		"both locks, and a session with no end": func(own string) []string {
+			return []string{"SET statement_timeout = 0; SET idle_session_timeout = 0; SELECT pg_advisory_lock(" + lockNumber + "), pg_advisory_lock(" + leaseNumber(own) + ")"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, url := w.lease(p)
+			w.stays(url, holds(l.ID)...)
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			if err := p.Revoke(ctx, l); err != nil {
+				t.Fatalf("it lives on: %v", err)
+			}
+			if usable, err := p.Prove(ctx, l); err != nil || usable {
+				t.Errorf("Prove = %v, %v", usable, err)
+			}
+		})
+	}
+	t.Run("the lock of a right", func(t *testing.T) {
+		l, url := w.lease(p)
+		o.base = l.ID
+		once, _ := w.lease(o)
+		w.stays(url, "SELECT pg_advisory_lock("+leaseNumber(once.ID)+")")
+		w.end(o, once)
+		w.end(p, l)
+	})
+	t.Run("the lock of all, against others", func(t *testing.T) {
+		l, url := w.lease(p)
+		w.stays(url, "SELECT pg_advisory_lock("+lockNumber+")")
+		twin, _ := w.lease(p) // it waits as long as anybody waits for a lock
+		w.end(p, twin)
+		w.end(p, l)
+	})
+	t.Run("a lock of somebody else's", func(t *testing.T) {
+		l, url := w.lease(p)
+		c := w.stays(url, "SELECT pg_advisory_lock(7)")
+		if err := p.server.with(t.Context(), func(ctx context.Context, s *session) error { return s.free(ctx, l.ID) }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (&session{c}).run(t.Context(), "SELECT 1"); err != nil {
+			t.Errorf("a session that holds nothing of Ambit's was ended: %v", err)
+		}
+		w.end(p, l)
+	})
+	if _, err := p.Mint(t.Context(), broker.Order{Lease: rowOf("b").ID, Task: ambit.NewTaskID(), Expires: time.Now().Add(time.Minute)}); err != nil {
+		t.Error(err)
+	}
+	w.end(p, rowOf("b"))
+}
