@@ -61,6 +61,15 @@ func ensureGroup(ctx context.Context, s *session, g group) error {
 	if err != nil {
 		return err
 	}
+	if g.surplus != "" {
+		more, err := names(ctx, s, g.surplus)
+		if err == nil && more != "" {
+			_, err = s.run(ctx, "REVOKE ALL ON TABLE "+more+" FROM "+g.name)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	for _, one := range g.grants {
 		on := ""
 		if one.on != "" {

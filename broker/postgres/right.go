@@ -75,6 +75,9 @@ type group struct {
 	// is never NULL.
 	has    string
 	grants []grant
+	// surplus is a query of what else it gives, as SQL identifiers; "" for a group that
+	// nothing can come to. A table that was renamed keeps its grants, and so does a column.
+	surplus string
 }
 
 // grant is how a group gets what it gives.
@@ -171,7 +174,8 @@ func tableGroup(database string, r Right) group {
 		}
 		missing = "(" + strings.Join(any, " OR ") + ")"
 	}
-	g.has = fmt.Sprintf("(%s IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE %s AND %s)", oid, r.tables(), missing)
+	g.surplus = r.surplus(oid, columns)
+	g.has = fmt.Sprintf("(%s IS NOT NULL AND NOT EXISTS (%s) AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE %s AND %s)", oid, g.surplus, r.tables(), missing)
 	if r.Table != All {
 		g.has += " AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE " + r.tables() + ")"
 	}
@@ -192,6 +196,25 @@ func tableGroup(database string, r Right) group {
 	}
 	g.has += ")"
 	return g
+}
+
+// surplus is a query of the relations on which a role has more than the right.
+func (r Right) surplus(role string, columns []string) string {
+	covered := "(" + r.tables() + ")"
+	if r.Privilege == Insert {
+		covered += " OR c.oid IN (SELECT q.oid FROM " + r.sequences() + ")"
+	}
+	if len(columns) > 0 {
+		var all []string
+		for _, col := range columns {
+			all = append(all, literal(col))
+		}
+		covered = "(" + covered + ") AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = c.oid AND x.grantee = " + role +
+			" AND a.attname NOT IN (" + strings.Join(all, ", ") + "))"
+	}
+	return "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN " +
+		"(SELECT d.objid FROM pg_catalog.pg_shdepend d WHERE d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass " +
+		"AND d.refobjid = " + role + " AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass) AND NOT (" + covered + ")"
 }
 
 // quote writes an identifier of SQL.
