@@ -185,9 +185,9 @@ func TestGitElsewhereOnGitHub(t *testing.T) {
 // gitServer is git's own HTTP server over a bare repository, with what each
 // request was classified as.
 type gitServer struct {
-	url string
-	mu  sync.Mutex
-	ops []string
+	url, root string
+	mu        sync.Mutex
+	ops       []string
 }
 
 func (g *gitServer) take() []string {
@@ -208,7 +208,7 @@ func startGit(t *testing.T) *gitServer {
 	run(t, "", "git", "init", "-q", "--bare", filepath.Join(root, "web.git"))
 	run(t, filepath.Join(root, "web.git"), "git", "config", "http.receivepack", "true")
 	h := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=t"}}
-	g := &gitServer{}
+	g := &gitServer{root: root}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		g.see(t, q)
 		// CGI wants a length, which a large push does not give.

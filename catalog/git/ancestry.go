@@ -19,12 +19,14 @@ func (c *Commits) Descends(cmd Command, shallow []string) (shown bool, boundary 
 		if id == cmd.Old {
 			return true, nil
 		}
+		// A server that takes shallow pushes may cut its own history there, also of a
+		// commit that it has with its parents.
+		if slices.Contains(shallow, id) {
+			continue
+		}
 		x, ok := c.Get(id)
 		if !ok {
 			boundary = append(boundary, id)
-			continue
-		}
-		if slices.Contains(shallow, id) {
 			continue
 		}
 		for _, p := range x.Parents {

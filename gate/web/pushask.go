@@ -97,7 +97,7 @@ func (x *exchange) ask(ctx context.Context, p pipeline.Permit, open []git.Comman
 		}
 		commits := git.ReadCommits(server.Format, pack)
 		for _, e := range edge {
-			if ok, _ := commits.Descends(git.Command{Old: c.Old, New: e, Ref: c.Ref}, nil); ok {
+			if ok, _ := commits.Descends(git.Command{Old: c.Old, New: e, Ref: c.Ref}, x.push.Shallow); ok {
 				x.push.proven[[2]string{c.Old, c.New}] = true
 				shown++
 				break
