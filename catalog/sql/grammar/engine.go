@@ -3,6 +3,8 @@ package grammar
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
@@ -64,7 +66,20 @@ func (e *engine) ready(ctx context.Context) error {
 		return fmt.Errorf("cannot read SQL: cannot compile the grammar: %w", err)
 	}
 	e.rt, e.code = rt, c
+	giveBack()
 	return nil
+}
+
+// compiling is more garbage than loading compiled code leaves, in bytes.
+const compiling = 64 << 20
+
+// giveBack returns the memory of a compilation to the machine. The collector would
+// keep 250 MiB for minutes.
+func giveBack() {
+	var m runtime.MemStats
+	if runtime.ReadMemStats(&m); m.HeapSys-m.HeapReleased > compiling {
+		debug.FreeOSMemory()
+	}
 }
 
 // instance is one copy of libpg_query with a memory of its own.
