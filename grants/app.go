@@ -82,6 +82,9 @@ func (g *Grants) appScope(service string) (a AppScope, at Pos, why string) {
 			case a.Owner != "" && a.Owner != owner:
 				return a, at, fmt.Sprintf("the token of an App is for one owner, and these lines are about %s and %s", a.Owner, owner)
 			}
+			if e, ok := r.withoutRepository(p.kind); ok {
+				return a, at, "the token of an App is for all repositories of an owner or for those that are named, and this line takes " + show(e.String()) + " out again"
+			}
 			a.Owner = owner
 			if name == "*" {
 				a.All = true
@@ -108,6 +111,16 @@ func (a AppScope) whole(names map[string]bool) (AppScope, Pos, string) {
 		a.Repositories = slices.Sorted(maps.Keys(names))
 	}
 	return a, Pos{}, ""
+}
+
+// withoutRepository returns an exception of the line that takes out whole repositories,
+// which the token would be for all the same.
+func (r *rule) withoutRepository(kind string) (pattern, bool) {
+	i := slices.IndexFunc(r.except, func(e pattern) bool { return e.kind == kind })
+	if i < 0 {
+		return pattern{}, false
+	}
+	return r.except[i], true
 }
 
 // repository reads a pattern as an owner and a repository's name, or "*".

@@ -54,6 +54,28 @@ func TestAppScope(t *testing.T) {
 	}
 }
 
+// TestAppHasNoExceptions: what a line takes out of all of an owner's repositories, the
+// token of an App would reach all the same, and Ambit alone would stand before it.
+func TestAppHasNoExceptions(t *testing.T) {
+	const top = "agent: a\nservices:\n  gh: {kind: github, credential: %s}\nread:\n  - gh: %s\n    except: %s\n"
+	const app = "{app: 12, key: {env: APP_KEY}}"
+	for _, c := range []struct {
+		cred, what, except string
+		loads              bool
+	}{
+		{app, "acme/*", "acme/secret", false},
+		{app, "acme/*", "[/user, acme/s*]", false},
+		{app, "[acme/web, acme/api]", "acme/api", false},
+		{app, "[acme/*, /users/*]", "/users/evil", true},
+		{"{env: TOKEN}", "acme/*", "acme/secret", true},
+	} {
+		_, err := Load("ambit.yaml", []byte(fmt.Sprintf(top, c.cred, c.what, c.except)), testKinds(), noon())
+		if (err == nil) != c.loads || err != nil && !strings.Contains(err.Error(), "out again") {
+			t.Errorf("%s, %s but %s: %v", c.cred, c.what, c.except, err)
+		}
+	}
+}
+
 // TestAppIsContained compares Apps by what they are, not by name alone.
 func TestAppIsContained(t *testing.T) {
 	file := func(cred string) *Grants {
