@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"ambit"
 	"ambit/catalog/sql"
@@ -80,12 +81,25 @@ func (k *keeper) startReader() {
 	go func() { k.readerReady <- k.reader.Start() }()
 }
 
+// awaitReader waits until statements can be read, and says what takes so long.
+func (k *keeper) awaitReader() error {
+	select {
+	case err := <-k.readerReady:
+		return err
+	case <-time.After(time.Second):
+	}
+	if k.o.Stderr != nil {
+		fmt.Fprintln(k.o.Stderr, "ambit: PostgreSQL's grammar is being compiled, which takes some seconds when it is used first")
+	}
+	return <-k.readerReady
+}
+
 // makeDatabases makes the gate of the task's databases, when it has any.
 func (k *keeper) makeDatabases(t gate.Task) (err error) {
 	if k.reader == nil {
 		return nil
 	}
-	if err := <-k.readerReady; err != nil {
+	if err := k.awaitReader(); err != nil {
 		return fmt.Errorf("cannot read SQL: %w", err)
 	}
 	k.databases, err = gatesql.New(gatesql.Config{
