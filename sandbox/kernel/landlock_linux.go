@@ -40,18 +40,19 @@ const (
 	llRulePath = 1
 	llRulePort = 2
 
-	sysLandlockCreate   = 444
-	sysLandlockAdd      = 445
-	sysLandlockRestrict = 446
+	sysLandlockAdd = 445
 )
 
-// SysLandlockRestrict is landlock_restrict_self(2)'s number, for callers that
-// must make every thread call it.
-const SysLandlockRestrict = sysLandlockRestrict
+// Numbers of landlock_create_ruleset(2) and landlock_restrict_self(2), for filters
+// and for callers that must make every thread call it.
+const (
+	SysLandlockCreate   = 444
+	SysLandlockRestrict = 446
+)
 
 // LandlockABI returns the kernel's Landlock ABI; 0 when there is none.
 func LandlockABI() int {
-	n, err := call(sysLandlockCreate, 0, 0, 1)
+	n, err := call(SysLandlockCreate, 0, 0, 1)
 	if err != nil {
 		return 0
 	}
@@ -86,7 +87,7 @@ func NewRuleset(fs, net, scoped uint64) (int, error) {
 			size = 8
 		}
 	}
-	return call(sysLandlockCreate, uintptr(unsafe.Pointer(&a)), size, 0)
+	return call(SysLandlockCreate, uintptr(unsafe.Pointer(&a)), size, 0)
 }
 
 // AllowPath adds a rule: everything at and below fd may be used with rights.
@@ -112,7 +113,7 @@ func AllowPort(ruleset int, port uint16, rights uint64) error {
 
 // Restrict puts the calling thread under the ruleset. It needs no_new_privs.
 func Restrict(ruleset int) error {
-	_, err := call(sysLandlockRestrict, uintptr(ruleset), 0)
+	_, err := call(SysLandlockRestrict, uintptr(ruleset), 0)
 	return err
 }
 

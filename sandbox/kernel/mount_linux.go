@@ -13,9 +13,11 @@ const (
 	sysFsconfig     = 431
 	sysFsmount      = 432
 	sysCloseRange   = 436
-	sysOpenat2      = 437
 	sysMountSetattr = 442
 )
+
+// SysOpenat2 is openat2(2)'s number, for filters.
+const SysOpenat2 = 437
 
 // Flags of the mount calls: open_tree(2), move_mount(2), fsmount(2), mount_setattr(2).
 const (
@@ -159,7 +161,11 @@ func Open2(dir int, path string, flags, resolve uint64) (int, error) {
 		return -1, err
 	}
 	how := openHow{flags: flags | syscall.O_CLOEXEC, resolve: resolve}
-	return call(sysOpenat2, uintptr(dir), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how))
+	fd, _, e := syscall.Syscall6(SysOpenat2, uintptr(dir), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
+	if e != 0 {
+		return -1, e
+	}
+	return int(fd), nil
 }
 
 // CloseFrom closes every descriptor from first upwards (Linux 5.9).

@@ -95,6 +95,12 @@ func DropAllCaps() error {
 	if err := Prctl(prSetSecurebits, secureBits); err != nil {
 		return err
 	}
+	return DropCaps()
+}
+
+// DropCaps empties the calling thread's effective, permitted and inheritable
+// sets: capset(2).
+func DropCaps() error {
 	h := capHeader{version: capVersion3}
 	var d [2]capData
 	_, err := call(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&h)), uintptr(unsafe.Pointer(&d)))

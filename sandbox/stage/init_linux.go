@@ -27,14 +27,8 @@ func init() {
 
 // called says whether this process was started to be a sandbox's init.
 func called() bool {
-	fd, err := syscall.Open("/proc/self/cmdline", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer syscall.Close(fd)
 	var b [len(plan.Name) + 1]byte
-	n, err := syscall.Read(fd, b[:])
-	if err != nil || n != len(b) || string(b[:]) != plan.Name+"\x00" {
+	if string(commandLine(b[:])) != plan.Name+"\x00" {
 		return false
 	}
 	// The peer's pid reads 0 when it lives outside our PID namespace.

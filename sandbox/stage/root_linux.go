@@ -176,21 +176,7 @@ func (r *root) symlink(path, to string) error {
 	if err := r.dir(up, 0o755); err != nil {
 		return err
 	}
-	return failed("make "+path, r.below(up, path, func(at int, name string) error {
-		old, err := syscall.BytePtrFromString(to)
-		if err != nil {
-			return err
-		}
-		new, err := syscall.BytePtrFromString(name)
-		if err != nil {
-			return err
-		}
-		_, _, e := syscall.Syscall(syscall.SYS_SYMLINKAT, uintptr(unsafe.Pointer(old)), uintptr(at), uintptr(unsafe.Pointer(new)))
-		if e != 0 {
-			return e
-		}
-		return nil
-	}))
+	return failed("make "+path, r.below(up, path, func(at int, name string) error { return kernel.Symlink(to, at, name) }))
 }
 
 // enter makes the new root the root and lets go of the old one.

@@ -1,8 +1,8 @@
 package stage
 
 import (
-	"os"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"ambit/sandbox/kernel"
@@ -73,9 +73,42 @@ type started struct {
 }
 
 // soon says whether the command line is one of `ambit run`. A mistake costs an
-// init that ends with the program.
+// init that ends with the program, or one that starts later.
 func soon() bool {
-	return len(os.Args) > 2 && os.Args[1] == "run" && os.Getenv("AMBIT_SOCKET") == ""
+	var b [512]byte
+	if !runs(commandLine(b[:])) {
+		return false
+	}
+	inside, _ := syscall.Getenv("AMBIT_SOCKET")
+	return inside == ""
+}
+
+// runs says of the beginning of a command line whether its first argument is
+// "run" and there is one more.
+func runs(line []byte) bool {
+	const run = "run\x00"
+	end := slices.Index(line, 0)
+	if end < 0 {
+		return false
+	}
+	rest := line[end+1:]
+	return len(rest) > len(run) && string(rest[:len(run)]) == run
+}
+
+// commandLine reads the beginning of the process's arguments, each with a NUL
+// behind it (proc_pid_cmdline(5)), into b. Package os has them only when it is
+// initialised.
+func commandLine(b []byte) []byte {
+	fd, err := syscall.Open("/proc/self/cmdline", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer syscall.Close(fd)
+	n, err := syscall.Read(fd, b)
+	if err != nil {
+		return nil
+	}
+	return b[:n]
 }
 
 // startLateness is by how much timers may be late at the start, where several

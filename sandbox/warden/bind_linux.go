@@ -3,9 +3,10 @@
 package warden
 
 import (
-	"bytes"
+	"slices"
+	"syscall"
 
-	"golang.org/x/sys/unix"
+	"ambit/sandbox/kernel"
 )
 
 // bind makes the file of a Unix socket. Other sockets, and names that are not
@@ -17,7 +18,7 @@ func (c *call) bind(sock int32, addr, size uint64) answer {
 	}
 	base := c.w.slash
 	if text[0] != '/' {
-		if base, ok = c.base(unix.AT_FDCWD); !ok {
+		if base, ok = c.base(kernel.AtFDCWD); !ok {
 			return pass()
 		}
 	}
@@ -44,20 +45,23 @@ func (c *call) socketPath(addr, size uint64) (string, bool) {
 		return "", false
 	}
 	b := c.readMemory(addr, c.buf[:int32(size)])
-	if len(b) <= 2 || b[0] != unix.AF_UNIX || b[1] != 0 || b[2] == 0 {
+	if len(b) <= 2 || b[0] != syscall.AF_UNIX || b[1] != 0 || b[2] == 0 {
 		return "", false
 	}
-	path, _, _ := bytes.Cut(b[2:], []byte{0})
+	path := b[2:]
+	if end := slices.Index(path, 0); end >= 0 {
+		path = path[:end]
+	}
 	return string(path), true
 }
 
 // socket takes a copy of the caller's descriptor.
 func (c *call) socket(fd int32) (int, bool) {
-	pidfd, ok := c.keep(unix.PidfdOpen(c.tgid, 0))
+	pidfd, ok := c.keep(kernel.PidfdOpen(c.tgid))
 	if !ok {
 		return -1, false
 	}
-	return c.keep(unix.PidfdGetfd(pidfd, int(fd), 0))
+	return c.keep(kernel.PidfdGetfd(pidfd, int(fd)))
 }
 
 // bindAt binds the socket. Its name stays as the caller wrote it where no link
@@ -76,11 +80,11 @@ func (c *call) bindAt(sock int, p place, base int, text string) answer {
 	if !ok1 || !ok2 || from+text != at+"/"+p.name {
 		dir, text = p.dir, p.name
 	}
-	if err := unix.Fchdir(dir); err != nil {
+	if err := syscall.Fchdir(dir); err != nil {
 		return result(err)
 	}
-	err := unix.Bind(sock, &unix.SockaddrUnix{Name: text})
-	if e := unix.Fchdir(c.w.slash); err == nil && e != nil {
+	err := syscall.Bind(sock, &syscall.SockaddrUnix{Name: text})
+	if e := syscall.Fchdir(c.w.slash); err == nil && e != nil {
 		err = e
 	}
 	return result(err)

@@ -1,10 +1,8 @@
 package warden
 
-import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-)
+import "unicode/utf8"
+
+//go:generate go test -run TestFoldTable -update
 
 // fold maps a name to the one form that all its spellings share on file
 // systems that do not tell them apart. A checkout is often shared with such a
@@ -14,11 +12,19 @@ func fold(name string) string {
 	if plain(name) {
 		return name
 	}
-	if i := strings.IndexByte(name, ':'); i > 0 {
+	if i := index(name, ':'); i > 0 {
 		name = name[:i]
 	}
-	name = strings.Map(foldRune, name)
-	return strings.TrimRight(name, ". ")
+	out := make([]byte, 0, len(name)+8)
+	for _, r := range name { // a byte that is not UTF-8 is U+FFFD, as elsewhere
+		if r = foldRune(r); r >= 0 {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	for len(out) > 0 && (out[len(out)-1] == '.' || out[len(out)-1] == ' ') {
+		out = out[:len(out)-1]
+	}
+	return string(out)
 }
 
 // plain says that a name is its own folded form; most names are.
@@ -38,14 +44,37 @@ func foldRune(r rune) rune {
 	if ignorable(r) {
 		return -1
 	}
-	least := r
-	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		least = min(least, f)
+	if r < utf8.RuneSelf {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
 	}
-	if 'A' <= least && least <= 'Z' {
-		least += 'a' - 'A'
+	return r + shift(r)
+}
+
+// folding is a run of runes, each step after the one before, that folding moves by
+// shift.
+type folding struct{ first, last, step, shift rune }
+
+// shift returns by how much folding moves a rune beyond ASCII.
+func shift(r rune) rune {
+	lo, hi := 0, foldings
+	for lo < hi {
+		mid := (lo + hi) / 2
+		f := foldingAt(mid)
+		switch {
+		case r < f.first:
+			hi = mid
+		case r > f.last:
+			lo = mid + 1
+		case (r-f.first)%f.step == 0:
+			return f.shift
+		default:
+			return 0
+		}
 	}
-	return least
+	return 0
 }
 
 // ignorable lists the code points that HFS+ leaves out when it compares names
@@ -67,13 +96,13 @@ func parse(rel string) trail {
 	if rel == "" {
 		return trail{}
 	}
-	segs, same := strings.Split(rel, "/"), true
+	segs, same := split(rel), true
 	for i, s := range segs {
 		segs[i] = fold(s)
 		same = same && segs[i] == s
 	}
 	if !same {
-		rel = strings.Join(segs, "/")
+		rel = join(segs)
 	}
 	return trail{rel, segs}
 }

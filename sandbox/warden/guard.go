@@ -2,10 +2,9 @@ package warden
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // guard is one tree's rules, compiled.
@@ -33,13 +32,13 @@ func compile(t Tree) (*guard, error) {
 	g := &guard{root: t.Root}
 	var errs []error
 	if !path.IsAbs(t.Root) || path.Clean(t.Root) != t.Root {
-		errs = append(errs, fmt.Errorf("cannot guard %q: give a clean absolute path", t.Root))
+		errs = append(errs, errors.New("cannot guard "+strconv.Quote(t.Root)+": give a clean absolute path"))
 	}
 	names, err := NewNames(t.Names)
 	errs = append(errs, err)
 	g.names = names
 	for _, n := range t.Names {
-		if !strings.Contains(n, "*") {
+		if index(n, '*') < 0 {
 			g.spelled = append(g.spelled, n)
 		}
 	}
@@ -62,7 +61,7 @@ func compile(t Tree) (*guard, error) {
 func (g *guard) add(to *places, p string) error {
 	rel, ok := g.relative(p)
 	if !ok || rel == "" {
-		return fmt.Errorf("cannot guard the path %q: it is not clean, or not below %q", p, g.root)
+		return errors.New("cannot guard the path " + strconv.Quote(p) + ": it is not clean, or not below " + strconv.Quote(g.root))
 	}
 	if x := parse(rel); to != &g.paths || !g.allowed.at[x.text] {
 		to.add(x)
@@ -83,13 +82,13 @@ func (g *guard) relative(p string) (string, bool) {
 		if p == g.root {
 			return "", true
 		}
-		rest, ok := strings.CutPrefix(p, strings.TrimSuffix(g.root, "/")+"/")
-		p = rest
-		if !ok {
+		top := withoutSlash(g.root) + "/"
+		if !hasPrefix(p, top) {
 			return "", false
 		}
+		p = p[len(top):]
 	}
-	return p, p != "." && p != ".." && path.Clean(p) == p && !strings.HasPrefix(p, "../")
+	return p, p != "." && p != ".." && path.Clean(p) == p && !hasPrefix(p, "../")
 }
 
 // mayMake says whether a thing may come into being at rel.
@@ -117,7 +116,7 @@ func (t thing) may(rest []string) bool { return t.holds == nil || t.holds(rest) 
 // that are allowed there.
 func (g *guard) missing(x trail) [][]string {
 	return slices.DeleteFunc(g.names.missing(x.segs), func(rest []string) bool {
-		return g.allowed.at[x.text+"/"+strings.Join(rest, "/")]
+		return g.allowed.at[x.text+"/"+join(rest)]
 	})
 }
 

@@ -2,20 +2,24 @@
 
 package warden
 
-import "golang.org/x/sys/unix"
+import (
+	"syscall"
+
+	"ambit/sandbox/kernel"
+)
 
 // look says what has a place's name, if anything. While the moves lock is held
 // for writing, a directory can lose names meanwhile and gain none.
 func look(p place) (t thing, there bool) {
-	var st unix.Stat_t
-	if err := unix.Fstatat(p.dir, p.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return thing{}, err != unix.ENOENT
+	var st syscall.Stat_t
+	if err := kernel.Stat(p.dir, p.name, &st); err != nil {
+		return thing{}, err != syscall.ENOENT
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFDIR:
 		t.holds = func(rest []string) bool { return holds(p.dir, p.name, rest) }
 		t.fresh = !hasName(p.dir, p.name, func(int, string) bool { return true })
-	case unix.S_IFLNK:
+	case syscall.S_IFLNK:
 	default:
 		t.inert = true
 	}
@@ -24,12 +28,12 @@ func look(p place) (t thing, there bool) {
 
 // isInert says of an open file that it is neither a directory nor a link.
 func isInert(fd int) bool {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
 		return false
 	}
-	kind := st.Mode & unix.S_IFMT
-	return kind != unix.S_IFDIR && kind != unix.S_IFLNK
+	kind := st.Mode & syscall.S_IFMT
+	return kind != syscall.S_IFDIR && kind != syscall.S_IFLNK
 }
 
 // holds says whether a path of folded names is inside the directory name in
@@ -51,21 +55,21 @@ func holds(dir int, name string, rest []string) bool {
 // which is asked with the open directory. One that cannot be read counts as
 // holding it: the agent can take its own directories' modes away.
 func hasName(dir int, name string, wanted func(fd int, name string) bool) bool {
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := syscall.Openat(dir, name, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return true
 	}
-	defer unix.Close(fd)
+	defer syscall.Close(fd)
 	var buf [4096]byte
-	n, err := unix.Getdents(fd, buf[:])
+	n, err := syscall.Getdents(fd, buf[:])
 	for err == nil && n > 0 {
-		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		_, _, names := syscall.ParseDirent(buf[:n], -1, nil)
 		for _, s := range names {
 			if wanted(fd, s) {
 				return true
 			}
 		}
-		n, err = unix.Getdents(fd, buf[:])
+		n, err = syscall.Getdents(fd, buf[:])
 	}
 	return err != nil
 }

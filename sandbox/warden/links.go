@@ -1,9 +1,8 @@
 package warden
 
 import (
-	"os"
 	"path"
-	"strings"
+	"syscall"
 )
 
 // maxLinks bounds symbolic links in one path, as the kernel does.
@@ -31,7 +30,7 @@ func (g *guard) followLink(rel string) (string, bool) {
 		if i < len(rel) && rel[i] != '/' {
 			continue
 		}
-		if text, err := os.Readlink(g.root + "/" + rel[:i]); err == nil {
+		if text, ok := linkText(g.root + "/" + rel[:i]); ok {
 			return g.through(rel[:i], text, rel[i:])
 		}
 	}
@@ -44,6 +43,23 @@ func (g *guard) through(link, text, rest string) (string, bool) {
 	if !path.IsAbs(text) {
 		text = path.Join(g.root, path.Dir(link), text)
 	}
-	real, ok := g.relative(path.Clean(text) + strings.TrimSuffix(rest, "/"))
+	real, ok := g.relative(path.Clean(text) + withoutSlash(rest))
 	return real, ok && real != ""
+}
+
+// linkText returns what a symbolic link holds; false when it is none.
+func linkText(path string) (string, bool) {
+	for size := 128; ; size *= 2 {
+		b := make([]byte, size)
+		n, err := syscall.Readlink(path, b)
+		for err == syscall.EINTR {
+			n, err = syscall.Readlink(path, b)
+		}
+		if err != nil {
+			return "", false
+		}
+		if n < size {
+			return string(b[:n]), true
+		}
+	}
 }

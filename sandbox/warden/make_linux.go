@@ -3,16 +3,18 @@
 package warden
 
 import (
-	"golang.org/x/sys/unix"
+	"syscall"
+
+	"ambit/sandbox/kernel"
 )
 
 // open makes the file that an open with O_CREAT would make, and opens it with
 // the caller's own flags. What exists already the kernel opens.
 func (c *call) open(dirfd, path uint64, flags int, mode uint32) answer {
-	if flags&unix.O_CREAT == 0 || flags&(unix.O_DIRECTORY|unix.O_PATH) != 0 {
+	if flags&syscall.O_CREAT == 0 || flags&(syscall.O_DIRECTORY|kernel.OPath) != 0 {
 		return pass()
 	}
-	p, ok := c.place(dirfd, path, flags&(unix.O_EXCL|unix.O_NOFOLLOW) == 0)
+	p, ok := c.place(dirfd, path, flags&(syscall.O_EXCL|syscall.O_NOFOLLOW) == 0)
 	if !ok || p.tail != "" || p.there {
 		return pass()
 	}
@@ -21,35 +23,35 @@ func (c *call) open(dirfd, path uint64, flags int, mode uint32) answer {
 	if a, ok := c.mayMake(p, thing{inert: true}); !ok {
 		return a
 	}
-	fd, err := unix.Openat(p.dir, p.name, flags|unix.O_EXCL|unix.O_CLOEXEC, mode)
-	if err == unix.EEXIST {
+	fd, err := syscall.Openat(p.dir, p.name, flags|syscall.O_EXCL|syscall.O_CLOEXEC, mode)
+	if err == syscall.EEXIST {
 		return pass() // somebody else made it meanwhile
 	}
 	if _, ok := c.keep(fd, err); !ok {
 		return result(err)
 	}
-	return answer{how: injected, fd: fd, flags: uint32(flags & unix.O_CLOEXEC), undo: func() { remove(p, fd) }}
+	return answer{how: injected, fd: fd, flags: uint32(flags & syscall.O_CLOEXEC), undo: func() { remove(p, fd) }}
 }
 
 // remove takes back a file that was made for a caller who could not take it.
 func remove(p place, fd int) {
-	var mine, there unix.Stat_t
-	if unix.Fstat(fd, &mine) == nil && unix.Fstatat(p.dir, p.name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+	var mine, there syscall.Stat_t
+	if syscall.Fstat(fd, &mine) == nil && kernel.Stat(p.dir, p.name, &there) == nil &&
 		mine.Ino == there.Ino && mine.Dev == there.Dev && mine.Size == 0 {
-		_ = unix.Unlinkat(p.dir, p.name, 0)
+		_ = kernel.Unlink(p.dir, p.name, 0)
 	}
 }
 
 func (c *call) mkdir(dirfd, path uint64, mode uint32) answer {
-	return c.make(dirfd, path, thing{fresh: true}, func(p place) error { return unix.Mkdirat(p.dir, p.name+p.tail, mode) })
+	return c.make(dirfd, path, thing{fresh: true}, func(p place) error { return syscall.Mkdirat(p.dir, p.name+p.tail, mode) })
 }
 
 // mknod makes files, pipes and sockets; devices are left to the kernel, which
 // refuses them.
 func (c *call) mknod(dirfd, path uint64, mode uint32) answer {
-	switch mode & unix.S_IFMT {
-	case 0, unix.S_IFREG, unix.S_IFIFO, unix.S_IFSOCK:
-		return c.make(dirfd, path, thing{inert: true}, func(p place) error { return unix.Mknodat(p.dir, p.name+p.tail, mode, 0) })
+	switch mode & syscall.S_IFMT {
+	case 0, syscall.S_IFREG, syscall.S_IFIFO, syscall.S_IFSOCK:
+		return c.make(dirfd, path, thing{inert: true}, func(p place) error { return syscall.Mknodat(p.dir, p.name+p.tail, mode, 0) })
 	}
 	return pass()
 }
@@ -59,7 +61,7 @@ func (c *call) symlink(text, dirfd, path uint64) answer {
 	if !ok || target == "" {
 		return pass()
 	}
-	return c.make(dirfd, path, thing{}, func(p place) error { return unix.Symlinkat(target, p.dir, p.name+p.tail) })
+	return c.make(dirfd, path, thing{}, func(p place) error { return kernel.Symlink(target, p.dir, p.name+p.tail) })
 }
 
 // make performs act at a place where something may come into being.
@@ -90,7 +92,7 @@ func (c *call) mayMake(p place, t thing) (answer, bool) {
 	case !c.readStatus() || !c.valid():
 		return answer{}, false
 	}
-	unix.Umask(c.umask)
+	syscall.Umask(c.umask)
 	return answer{}, true
 }
 
@@ -107,6 +109,6 @@ func (c *call) refuse(p place) answer {
 
 // absent says whether nothing has the place's name.
 func absent(p place) bool {
-	var st unix.Stat_t
-	return unix.Fstatat(p.dir, p.name, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT
+	var st syscall.Stat_t
+	return kernel.Stat(p.dir, p.name, &st) == syscall.ENOENT
 }

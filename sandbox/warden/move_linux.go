@@ -4,8 +4,9 @@ package warden
 
 import (
 	"strconv"
+	"syscall"
 
-	"golang.org/x/sys/unix"
+	"ambit/sandbox/kernel"
 )
 
 // rename moves a name inside one guarded tree. Between two trees, or a tree
@@ -13,7 +14,7 @@ import (
 func (c *call) rename(oldDir, oldPath, newDir, newPath uint64, flags uint) answer {
 	from, ok1 := c.place(oldDir, oldPath, false)
 	to, ok2 := c.place(newDir, newPath, false)
-	if !ok1 || !ok2 || flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
+	if !ok1 || !ok2 || flags&^(kernel.RenameNoReplace|kernel.RenameExchange) != 0 {
 		return pass()
 	}
 	c.w.moves.Lock()
@@ -24,12 +25,12 @@ func (c *call) rename(oldDir, oldPath, newDir, newPath uint64, flags uint) answe
 	}
 	moved, there := look(from)
 	if !there {
-		return result(unix.ENOENT)
+		return result(syscall.ENOENT)
 	}
 	if bad, ok := mayRename(a, b, moved); !ok {
 		return c.refuseAt(bad)
 	}
-	if flags&unix.RENAME_EXCHANGE != 0 {
+	if flags&kernel.RenameExchange != 0 {
 		back, _ := look(to)
 		if bad, ok := mayRename(b, a, back); !ok {
 			return c.refuseAt(bad)
@@ -38,7 +39,7 @@ func (c *call) rename(oldDir, oldPath, newDir, newPath uint64, flags uint) answe
 	if !c.valid() {
 		return answer
 	}
-	return result(unix.Renameat2(from.dir, from.name+from.tail, to.dir, to.name+to.tail, flags))
+	return result(kernel.Rename(from.dir, from.name+from.tail, to.dir, to.name+to.tail, flags))
 }
 
 // mayRename says whether a thing may go from one spot to another, and else
@@ -72,7 +73,7 @@ func (c *call) refuseAt(s spot) answer {
 
 // link gives a file in a guarded tree another name in it.
 func (c *call) link(oldDir, oldPath, newDir, newPath uint64, flags int) answer {
-	if flags&^(unix.AT_SYMLINK_FOLLOW|unix.AT_EMPTY_PATH) != 0 {
+	if flags&^(kernel.AtFollow|kernel.AtEmptyPath) != 0 {
 		return pass()
 	}
 	source, ok1 := c.source(oldDir, oldPath, flags)
@@ -103,7 +104,7 @@ func (c *call) link(oldDir, oldPath, newDir, newPath uint64, flags int) answer {
 		return answer{}
 	}
 	from := "/proc/self/fd/" + strconv.Itoa(source)
-	return result(unix.Linkat(unix.AT_FDCWD, from, to.dir, to.name+to.tail, unix.AT_SYMLINK_FOLLOW))
+	return result(kernel.Link(kernel.AtFDCWD, from, to.dir, to.name+to.tail, kernel.AtFollow))
 }
 
 // source opens the file that is to be linked, and nothing else: what it is
@@ -114,21 +115,21 @@ func (c *call) source(dirfd, path uint64, flags int) (int, bool) {
 		return -1, false
 	}
 	if text == "" {
-		if flags&unix.AT_EMPTY_PATH == 0 || int32(dirfd) == unix.AT_FDCWD {
+		if flags&kernel.AtEmptyPath == 0 || int32(dirfd) == kernel.AtFDCWD {
 			return -1, false
 		}
 		return c.base(int32(dirfd))
 	}
-	if flags&unix.AT_SYMLINK_FOLLOW != 0 {
+	if flags&kernel.AtFollow != 0 {
 		if fd, ok := c.ownFD(dirfd, text); ok {
 			return fd, true
 		}
 	}
-	p, ok := c.place(dirfd, path, flags&unix.AT_SYMLINK_FOLLOW != 0)
+	p, ok := c.place(dirfd, path, flags&kernel.AtFollow != 0)
 	if !ok || p.tail != "" {
 		return -1, false
 	}
-	return c.keep(unix.Openat(p.dir, p.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0))
+	return c.keep(syscall.Openat(p.dir, p.name, kernel.OPath|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0))
 }
 
 // ownFD opens what "/proc/self/fd/N" is to the caller: how open(2) says to

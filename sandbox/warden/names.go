@@ -1,9 +1,9 @@
 package warden
 
 import (
-	"fmt"
+	"errors"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // Names are protected names, compiled. They are protected wherever they are.
@@ -30,12 +30,12 @@ func NewNames(names []string) (*Names, error) {
 	n := &Names{first: make(map[string]beginning, len(names)), count: len(names)}
 	for _, name := range names {
 		parts := parse(name).segs
-		several, stars := len(parts) > 1, strings.Count(name, "*")
+		several, stars := len(parts) > 1, count(name, '*')
 		if len(parts) == 0 || slices.Contains(parts, "") {
-			return nil, fmt.Errorf("cannot protect the name %q: it is neither one name nor several joined by a slash", name)
+			return nil, errors.New("cannot protect the name " + strconv.Quote(name) + ": it is neither one name nor several joined by a slash")
 		}
-		if stars > 1 || stars == 1 && (several || name[0] != '*' && !strings.HasSuffix(parts[0], "*")) {
-			return nil, fmt.Errorf("cannot protect the name %q: one \"*\" can stand at the beginning or the end of a name that has no slash", name)
+		if stars > 1 || stars == 1 && (several || name[0] != '*' && !hasSuffix(parts[0], "*")) {
+			return nil, errors.New("cannot protect the name " + strconv.Quote(name) + ": one \"*\" can stand at the beginning or the end of a name that has no slash")
 		}
 		if stars == 1 {
 			n.globs = append(n.globs, parts[0])
@@ -65,11 +65,10 @@ func (n *Names) matching(s string) bool {
 // globbed says whether s is g, whose "*" at the end or the beginning stands for
 // any letters.
 func globbed(g, s string) bool {
-	if rest, ok := strings.CutSuffix(g, "*"); ok {
-		return strings.HasPrefix(s, rest)
+	if hasSuffix(g, "*") {
+		return hasPrefix(s, g[:len(g)-1])
 	}
-	rest, ok := strings.CutPrefix(g, "*")
-	return ok && strings.HasSuffix(s, rest)
+	return hasPrefix(g, "*") && hasSuffix(s, g[1:])
 }
 
 // End says whether the last name of a clean path, or its last names together,
@@ -94,7 +93,7 @@ func (n *Names) End(path string) bool {
 func (n *Names) Missing(path string) []string {
 	var out []string
 	for _, rest := range n.missing(n.tail(path)) {
-		out = append(out, strings.Join(rest, "/"))
+		out = append(out, join(rest))
 	}
 	return out
 }
@@ -114,7 +113,7 @@ func (n *Names) missing(segs []string) (rests [][]string) {
 func (n *Names) tail(path string) []string {
 	at := len(path)
 	for range max(n.longest, 1) {
-		if at = strings.LastIndexByte(path[:at], '/'); at < 0 {
+		if at = lastIndex(path[:at], '/'); at < 0 {
 			break
 		}
 	}

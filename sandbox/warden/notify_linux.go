@@ -3,9 +3,22 @@
 package warden
 
 import (
+	"syscall"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"ambit/sandbox/kernel"
+)
+
+// Calls of ioctl(2) on the listener, and their flags (linux/seccomp.h).
+const (
+	noticeReceive  = 0xc0502100 // SECCOMP_IOCTL_NOTIF_RECV
+	noticeSend     = 0xc0182101 // SECCOMP_IOCTL_NOTIF_SEND
+	noticeValid    = 0x40082102 // SECCOMP_IOCTL_NOTIF_ID_VALID
+	noticeAddFD    = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD
+	noticeSetFlags = 0x40082104 // SECCOMP_IOCTL_NOTIF_SET_FLAGS
+
+	wakeSync      = 1 // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+	replyContinue = 1 // SECCOMP_USER_NOTIF_FLAG_CONTINUE
 )
 
 // notice is struct seccomp_notif (linux/seccomp.h).
@@ -36,18 +49,18 @@ type addition struct {
 	newFlags uint32
 }
 
-func ioctl(fd int, cmd uintptr, arg unsafe.Pointer) (int, unix.Errno) {
-	r, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), cmd, uintptr(arg))
+func ioctl(fd int, cmd uintptr, arg unsafe.Pointer) (int, syscall.Errno) {
+	r, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), cmd, uintptr(arg))
 	return int(r), e
 }
 
 // receive blocks until a notice comes. ENOENT means that its sender died, or
 // that nobody is left to send.
-func receive(listener int, n *notice) unix.Errno {
+func receive(listener int, n *notice) syscall.Errno {
 	for {
 		*n = notice{} // the kernel refuses a buffer that is not zeroed
-		_, e := ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
-		if e != unix.EINTR {
+		_, e := ioctl(listener, noticeReceive, unsafe.Pointer(n))
+		if e != syscall.EINTR {
 			return e
 		}
 	}
@@ -55,16 +68,14 @@ func receive(listener int, n *notice) unix.Errno {
 
 // hungUp says whether no process with the filter is left.
 func hungUp(listener int) bool {
-	p := []unix.PollFd{{Fd: int32(listener)}}
-	n, err := unix.Poll(p, 0)
-	return err == nil && n > 0 && p[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+	gone, err := kernel.HungUp(listener, false)
+	return err == nil && gone
 }
 
 // awaitHangUp blocks until no process with the filter is left.
 func awaitHangUp(listener int) {
 	for {
-		p := []unix.PollFd{{Fd: int32(listener)}}
-		if n, err := unix.Poll(p, -1); err != unix.EINTR || n > 0 {
+		if _, err := kernel.HungUp(listener, true); err != syscall.EINTR {
 			return
 		}
 	}
@@ -73,7 +84,6 @@ func awaitHangUp(listener int) {
 // syncWake asks the kernel to wake warden and agent on one processor, which
 // halves the way there and back; kernels before 6.6 do not know it.
 func syncWake(listener int) bool {
-	_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-		unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
+	_, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(listener), noticeSetFlags, wakeSync)
 	return e == 0
 }

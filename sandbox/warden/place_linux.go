@@ -5,9 +5,9 @@ package warden
 import (
 	"slices"
 	"strconv"
-	"strings"
+	"syscall"
 
-	"golang.org/x/sys/unix"
+	"ambit/sandbox/kernel"
 )
 
 // place is where a name is, or would be: an open directory and a last name.
@@ -47,7 +47,7 @@ func (c *call) place(dirfd, ptr uint64, follow bool) (place, bool) {
 // lookup resolves p from base.
 func (c *call) lookup(base int, p string, follow bool) (place, bool) {
 	for range maxLinks {
-		if strings.HasPrefix(p, "/") {
+		if p != "" && p[0] == '/' {
 			base = c.w.slash
 		}
 		way, name, tail := cut(p)
@@ -60,8 +60,8 @@ func (c *call) lookup(base int, p string, follow bool) (place, bool) {
 			return here, true
 		}
 		text, e := readlink(dir, name)
-		if e == unix.EINVAL || e == unix.ENOENT {
-			here.there = e == unix.EINVAL
+		if e == syscall.EINVAL || e == syscall.ENOENT {
+			here.there = e == syscall.EINVAL
 			return here, true
 		}
 		// A link in /proc leads to what is open already, never to a new name.
@@ -80,7 +80,7 @@ func cut(p string) (way, name, tail string) {
 	for end > 0 && p[end-1] == '/' {
 		end--
 	}
-	i := strings.LastIndexByte(p[:end], '/') + 1
+	i := lastIndex(p[:end], '/') + 1
 	return p[:i], p[i:end], p[end:]
 }
 
@@ -91,9 +91,8 @@ func (c *call) walk(base int, way string) (int, bool) {
 	if way == "" {
 		return base, true
 	}
-	fd, err := unix.Openat2(base, way, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_NO_MAGICLINKS})
-	if err == unix.ELOOP || err == unix.ENOENT {
+	fd, err := kernel.Open2(base, way, kernel.OPath|syscall.O_DIRECTORY, kernel.ResolveNoMagic)
+	if err == syscall.ELOOP || err == syscall.ENOENT {
 		return c.walkSlowly(base, way)
 	}
 	return c.keep(fd, err)
@@ -104,15 +103,15 @@ func (c *call) walkSlowly(base int, way string) (int, bool) {
 	links, from := 0, base
 	for way != "" {
 		if way[0] == '/' {
-			base, way = c.w.slash, strings.TrimLeft(way, "/")
+			base, way = c.w.slash, withoutSlashes(way)
 			continue
 		}
-		name, rest, _ := strings.Cut(way, "/")
-		fd, ok := c.keep(unix.Openat(base, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0))
+		name, rest := before(way, '/')
+		fd, ok := c.keep(syscall.Openat(base, name, kernel.OPath|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0))
 		if !ok {
 			return -1, false
 		}
-		way = strings.TrimLeft(rest, "/")
+		way = withoutSlashes(rest)
 		text, e := readlink(fd, "")
 		if e != 0 { // not a link
 			c.leave(base, from)
@@ -120,7 +119,7 @@ func (c *call) walkSlowly(base int, way string) (int, bool) {
 			continue
 		}
 		c.leave(fd, from)
-		if links++; links > maxLinks || len(way) > unix.PathMax {
+		if links++; links > maxLinks || len(way) > kernel.PathMax {
 			return -1, false
 		}
 		if !inProc(base) {
@@ -141,7 +140,7 @@ func (c *call) leave(fd, from int) {
 		return
 	}
 	if i := slices.Index(c.fds, fd); i >= 0 {
-		_ = unix.Close(fd)
+		_ = syscall.Close(fd)
 		c.fds = slices.Delete(c.fds, i, i+1)
 	}
 }
@@ -171,7 +170,7 @@ func (c *call) jump(dir int, name string) (int, bool) {
 	task := own + "/task/" + strconv.Itoa(c.tid())
 	switch at {
 	case own, own + "/fd", task, task + "/fd":
-		return c.keep(unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC, 0))
+		return c.keep(syscall.Openat(dir, name, kernel.OPath|syscall.O_CLOEXEC, 0))
 	}
 	return -1, false
 }
@@ -188,13 +187,13 @@ const (
 
 // locate finds the guarded tree that the directory fd is in.
 func (c *call) locate(fd int) (*tree, string, where) {
-	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err != nil {
+	m, err := kernel.MountOf(fd, "", kernel.AtEmptyPath)
+	if err != nil {
 		return nil, "", outside
 	}
-	t := c.w.trees[st.Mnt_id]
+	t := c.w.trees[m.ID]
 	if t == nil {
-		if c.w.sealed[st.Mnt_id] {
+		if c.w.sealed[m.ID] {
 			return nil, "", sealed
 		}
 		return nil, "", outside
@@ -222,26 +221,28 @@ func (c *call) spot(p place) (spot, where) {
 // pathOf returns the present path of an open file, as the kernel writes it.
 func (c *call) pathOf(fd int) (string, bool) {
 	s, e := readlink(c.w.ownFDs, strconv.Itoa(fd))
-	return s, e == 0 && strings.HasPrefix(s, "/")
+	return s, e == 0 && hasPrefix(s, "/")
 }
 
 // readlink returns what a symbolic link holds; EINVAL means that it is none.
 // With an empty name dir is the link itself, and "none" is ENOENT.
-func readlink(dir int, name string) (string, unix.Errno) {
-	var buf [unix.PathMax]byte
-	n, err := unix.Readlinkat(dir, name, buf[:])
+func readlink(dir int, name string) (string, syscall.Errno) {
+	var buf [kernel.PathMax]byte
+	n, err := kernel.ReadLink(dir, name, buf[:])
 	if err != nil {
-		e, _ := err.(unix.Errno)
+		e, _ := err.(syscall.Errno)
 		return "", e
 	}
 	if n == len(buf) {
-		return "", unix.ENAMETOOLONG
+		return "", syscall.ENAMETOOLONG
 	}
 	return string(buf[:n]), 0
 }
 
+const procMagic = 0x9fa0 // PROC_SUPER_MAGIC
+
 // inProc says whether a directory is in a process file system.
 func inProc(dir int) bool {
-	var fs unix.Statfs_t
-	return unix.Fstatfs(dir, &fs) != nil || fs.Type == unix.PROC_SUPER_MAGIC
+	var fs syscall.Statfs_t
+	return syscall.Fstatfs(dir, &fs) != nil || fs.Type == procMagic
 }

@@ -3,12 +3,12 @@
 package warden
 
 import (
-	"bytes"
-	"os"
+	"slices"
 	"strconv"
+	"syscall"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"ambit/sandbox/kernel"
 )
 
 // call is one notice being answered. What it reads of the caller is used only
@@ -38,7 +38,7 @@ func (c *call) keep(fd int, err error) (int, bool) {
 
 func (c *call) close() {
 	for _, fd := range c.fds {
-		_ = unix.Close(fd)
+		_ = syscall.Close(fd)
 	}
 	c.fds = nil // another worker may have the numbers already
 }
@@ -47,26 +47,26 @@ func (c *call) close() {
 // be given to another process when its owner dies; what was read before valid
 // was then perhaps another's.
 func (c *call) valid() bool {
-	_, e := ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&c.n.id))
+	_, e := ioctl(c.w.listener, noticeValid, unsafe.Pointer(&c.n.id))
 	return e == 0
 }
 
 // base opens what the caller's relative paths start from.
 func (c *call) base(dirfd int32) (int, bool) {
 	at := strconv.Itoa(c.tid())
-	if dirfd == unix.AT_FDCWD {
+	if dirfd == kernel.AtFDCWD {
 		at += "/cwd"
 	} else {
 		at += "/fd/" + strconv.Itoa(int(dirfd))
 	}
-	return c.keep(unix.Openat(c.w.proc, at, unix.O_PATH|unix.O_CLOEXEC, 0))
+	return c.keep(syscall.Openat(c.w.proc, at, kernel.OPath|syscall.O_CLOEXEC, 0))
 }
 
 // readString reads a path from the caller's memory: at most PATH_MAX bytes
 // with the closing NUL. Whatever is wrong with it, the kernel will say.
 func (c *call) readString(addr uint64) (string, bool) {
 	b := c.readMemory(addr, c.buf[:])
-	i := bytes.IndexByte(b, 0)
+	i := slices.Index(b, 0)
 	if i < 0 {
 		return "", false
 	}
@@ -75,17 +75,15 @@ func (c *call) readString(addr uint64) (string, bool) {
 
 // readMemory reads up to len(buf) bytes, fewer when the memory ends.
 func (c *call) readMemory(addr uint64, buf []byte) []byte {
-	page := uint64(os.Getpagesize())
-	var remote [3]unix.RemoteIovec // PATH_MAX touches two pages of 4096 bytes
+	page := uint64(syscall.Getpagesize())
+	var remote [3]kernel.Span // PATH_MAX touches two pages of 4096 bytes
 	n, left := 0, uint64(len(buf))
 	for ; left > 0 && n < len(remote); n++ {
 		part := min(left, page-addr%page)
-		remote[n] = unix.RemoteIovec{Base: uintptr(addr), Len: int(part)}
+		remote[n] = kernel.Span{Base: uintptr(addr), Len: uintptr(part)}
 		addr, left = addr+part, left-part
 	}
-	local := []unix.Iovec{{Base: &buf[0]}}
-	local[0].SetLen(len(buf) - int(left))
-	got, err := unix.ProcessVMReadv(c.tid(), local, remote[:n], 0)
+	got, err := kernel.ReadMemory(c.tid(), buf[:len(buf)-int(left)], remote[:n])
 	if err != nil {
 		return nil
 	}
@@ -109,20 +107,20 @@ func (c *call) readStatus() bool {
 // it fails once that thread is gone.
 func (k *worker) statusOf(tid int) ([]byte, bool) {
 	if k.statusFD > 0 && k.statusTID == tid {
-		if n, err := unix.Pread(k.statusFD, k.buf[:512], 0); err == nil {
+		if n, err := syscall.Pread(k.statusFD, k.buf[:512], 0); err == nil {
 			return k.buf[:n], true
 		}
 	}
 	if k.statusFD > 0 {
-		_ = unix.Close(k.statusFD)
+		_ = syscall.Close(k.statusFD)
 		k.statusFD = 0
 	}
-	fd, err := unix.Openat(k.w.proc, strconv.Itoa(tid)+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := syscall.Openat(k.w.proc, strconv.Itoa(tid)+"/status", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, false
 	}
 	k.statusFD, k.statusTID = fd, tid
-	n, err := unix.Pread(fd, k.buf[:512], 0)
+	n, err := syscall.Pread(fd, k.buf[:512], 0)
 	return k.buf[:max(n, 0)], err == nil
 }
 
@@ -135,11 +133,17 @@ func parseStatus(b []byte) (umask, tgid int, ok bool) {
 }
 
 func field(b []byte, key string, base int) (uint64, bool) {
-	_, rest, ok := bytes.Cut(b, []byte(key))
-	if !ok {
+	for len(b) >= len(key) && string(b[:len(key)]) != key {
+		b = b[1:]
+	}
+	if len(b) < len(key) {
 		return 0, false
 	}
-	word, _, ok := bytes.Cut(rest, []byte("\n"))
-	n, err := strconv.ParseUint(string(word), base, 31)
-	return n, ok && err == nil
+	word := b[len(key):]
+	end := slices.Index(word, '\n')
+	if end < 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(word[:end]), base, 31)
+	return n, err == nil
 }

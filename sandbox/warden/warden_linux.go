@@ -4,13 +4,13 @@ package warden
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"ambit/sandbox/kernel"
 )
 
 // workers answer notices at the same time. The second keeps one slow file
@@ -78,9 +78,9 @@ func (w *Warden) open() error {
 		to   *int
 		path string
 	}{{&w.slash, "/"}, {&w.proc, "/proc"}, {&w.ownFDs, "/proc/self/fd"}} {
-		fd, err := unix.Open(d.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		fd, err := syscall.Open(d.path, kernel.OPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 		if err != nil {
-			return fmt.Errorf("cannot guard the workspace: cannot open %s: %w", d.path, err)
+			return because("cannot guard the workspace: cannot open "+d.path, err)
 		}
 		*d.to = fd
 	}
@@ -91,7 +91,7 @@ func (w *Warden) open() error {
 func (w *Warden) close() {
 	for _, fd := range []int{w.slash, w.proc, w.ownFDs} {
 		if fd >= 0 {
-			_ = unix.Close(fd)
+			_ = syscall.Close(fd)
 		}
 	}
 }
@@ -104,21 +104,21 @@ func (w *Warden) take(t Tree) error {
 	}
 	id, err := mountPoint(t.Root)
 	if err != nil {
-		return fmt.Errorf("cannot guard %q: %w", t.Root, err)
+		return because("cannot guard "+strconv.Quote(t.Root), err)
 	}
 	if w.trees[id] != nil {
-		return fmt.Errorf("cannot guard %q: the rules name it twice", t.Root)
+		return errors.New("cannot guard " + strconv.Quote(t.Root) + ": the rules name it twice")
 	}
 	for _, m := range t.Mounts {
 		rel, _ := g.relative(m)
 		at := t.Root + "/" + rel
 		mid, err := mountPoint(at)
 		if err != nil {
-			return fmt.Errorf("cannot guard %q: %w", at, err)
+			return because("cannot guard "+strconv.Quote(at), err)
 		}
-		var fs unix.Statfs_t
-		if err := unix.Statfs(at, &fs); err != nil || fs.Flags&unix.ST_RDONLY == 0 {
-			return fmt.Errorf("cannot guard %q: its mount is not read-only", at)
+		var fs syscall.Statfs_t
+		if err := syscall.Statfs(at, &fs); err != nil || fs.Flags&syscall.MS_RDONLY == 0 {
+			return errors.New("cannot guard " + strconv.Quote(at) + ": its mount is not read-only")
 		}
 		w.sealed[mid] = true
 	}
@@ -129,14 +129,14 @@ func (w *Warden) take(t Tree) error {
 
 // mountPoint returns the id of the mount whose root is at path.
 func mountPoint(path string) (uint64, error) {
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_MNT_ID, &st); err != nil {
+	m, err := kernel.MountOf(kernel.AtFDCWD, path, 0)
+	if err != nil {
 		return 0, err
 	}
-	if st.Mask&unix.STATX_MNT_ID == 0 || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+	if !m.Top {
 		return 0, errors.New("it is not a mount point")
 	}
-	return st.Mnt_id, nil
+	return m.ID, nil
 }
 
 // Serve answers notices until the last process with the filter has ended, and

@@ -3,11 +3,11 @@
 package warden
 
 import (
-	"fmt"
 	"runtime"
+	"syscall"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"ambit/sandbox/kernel"
 )
 
 // worker is one thread that answers notices. The thread has a file mode mask
@@ -15,7 +15,7 @@ import (
 // and has no capability with which to make what the caller could not.
 type worker struct {
 	w   *Warden
-	buf [unix.PathMax]byte
+	buf [kernel.PathMax]byte
 
 	statusFD, statusTID int // see statusOf; no descriptor when zero
 }
@@ -23,7 +23,7 @@ type worker struct {
 // answer is what a call gets. The zero value refuses.
 type answer struct {
 	how   how
-	errno unix.Errno
+	errno syscall.Errno
 	fd    int
 	flags uint32 // O_CLOEXEC or 0, for fd
 	undo  func() // when the caller has no room for fd
@@ -46,7 +46,7 @@ func result(err error) answer {
 	if err == nil {
 		return answer{how: done}
 	}
-	if e, ok := err.(unix.Errno); ok {
+	if e, ok := err.(syscall.Errno); ok {
 		return answer{how: failed, errno: e}
 	}
 	return answer{}
@@ -62,8 +62,8 @@ func (k *worker) serve() error {
 		switch e := receive(k.w.listener, &n); {
 		case e == 0:
 			k.handle(&n)
-		case e != unix.ENOENT:
-			return fmt.Errorf("cannot receive what the agent wants to create: %w", e)
+		case e != syscall.ENOENT:
+			return because("cannot receive what the agent wants to create", e)
 		case hungUp(k.w.listener):
 			return nil
 		}
@@ -74,12 +74,8 @@ func (k *worker) serve() error {
 // descriptor (SECCOMP_IOCTL_NOTIF_ADDFD) takes the descriptor back, or leaves it
 // with the caller without an answer. Go's runtime sends such signals itself.
 func deaf() error {
-	var all unix.Sigset_t
-	for i := range all.Val {
-		all.Val[i] = ^all.Val[i]
-	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
-		return fmt.Errorf("cannot guard the workspace: cannot block signals: %w", err)
+	if err := kernel.BlockSignals(); err != nil {
+		return because("cannot guard the workspace: cannot block signals", err)
 	}
 	return nil
 }
@@ -89,13 +85,11 @@ func (k *worker) shed() error {
 	if err := deaf(); err != nil {
 		return err
 	}
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("cannot guard the workspace: cannot have a file mode mask apart: %w", err)
+	if err := syscall.Unshare(syscall.CLONE_FS); err != nil {
+		return because("cannot guard the workspace: cannot have a file mode mask apart", err)
 	}
-	var none [2]unix.CapUserData
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	if err := unix.Capset(&hdr, &none[0]); err != nil {
-		return fmt.Errorf("cannot guard the workspace: cannot drop capabilities: %w", err)
+	if err := kernel.DropCaps(); err != nil {
+		return because("cannot guard the workspace: cannot drop capabilities", err)
 	}
 	return nil
 }
@@ -110,19 +104,19 @@ func (k *worker) handle(n *notice) {
 func (c *call) dispatch() answer {
 	a := c.args
 	switch c.nr {
-	case unix.SYS_OPENAT:
+	case syscall.SYS_OPENAT:
 		return c.open(a[0], a[1], int(int32(a[2])), uint32(a[3]))
-	case unix.SYS_MKDIRAT:
+	case syscall.SYS_MKDIRAT:
 		return c.mkdir(a[0], a[1], uint32(a[2]))
-	case unix.SYS_MKNODAT:
+	case syscall.SYS_MKNODAT:
 		return c.mknod(a[0], a[1], uint32(a[2]))
-	case unix.SYS_SYMLINKAT:
+	case syscall.SYS_SYMLINKAT:
 		return c.symlink(a[0], a[1], a[2])
-	case unix.SYS_LINKAT:
+	case syscall.SYS_LINKAT:
 		return c.link(a[0], a[1], a[2], a[3], int(int32(a[4])))
-	case unix.SYS_RENAMEAT2:
+	case kernel.SysRenameat2:
 		return c.rename(a[0], a[1], a[2], a[3], uint(uint32(a[4])))
-	case unix.SYS_BIND:
+	case syscall.SYS_BIND:
 		return c.bind(int32(a[0]), a[1], a[2])
 	}
 	return answer{}
@@ -133,13 +127,13 @@ func (c *call) send(a answer) {
 	r := reply{id: c.n.id}
 	switch a.how {
 	case passed:
-		r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		r.flags = replyContinue
 	case done:
 	case failed:
 		r.errno = -int32(a.errno)
 	case injected:
 		fd, e := c.inject(a)
-		if e == unix.ENOENT {
+		if e == syscall.ENOENT {
 			return
 		}
 		if e != 0 {
@@ -152,15 +146,15 @@ func (c *call) send(a answer) {
 		c.close()
 		r.val = int64(fd)
 	default:
-		r.errno = -int32(unix.EACCES)
+		r.errno = -int32(syscall.EACCES)
 	}
-	_, _ = ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
+	_, _ = ioctl(c.w.listener, noticeSend, unsafe.Pointer(&r))
 }
 
 // inject puts the descriptor into the caller's table and returns its number
 // there. Between this and the answer only a fatal signal can interrupt the
 // caller (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), whose table is gone then.
-func (c *call) inject(a answer) (int, unix.Errno) {
+func (c *call) inject(a answer) (int, syscall.Errno) {
 	add := addition{id: c.n.id, srcFD: uint32(a.fd), newFlags: a.flags}
-	return ioctl(c.w.listener, unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&add))
+	return ioctl(c.w.listener, noticeAddFD, unsafe.Pointer(&add))
 }

@@ -1,4 +1,0 @@
-package kernel
-
-// SysSeccomp is seccomp(2)'s number.
-const SysSeccomp = 317
