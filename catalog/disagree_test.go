@@ -229,3 +229,35 @@ func TestStartsWork(t *testing.T) {
 		}
 	}
 }
+
+// TestOneNameOfARepository: no spelling of a repository's name makes another resource
+// of it.
+func TestOneNameOfARepository(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://github.com/acme/web.git/info/refs":                 "repo:acme/web",
+		"https://github.com/Acme/WEB/info/refs":                     "repo:acme/web",
+		"https://github.com/acme/web.git.git/info/refs":             "",
+		"https://github.com/acme/web.GIT/info/refs":                 "",
+		"https://github.com/acme/web.Git/HEAD":                      "",
+		"https://ghe.test/acme/web.git.git/info/refs":               "",
+		"https://api.github.com/repos/acme/web.git":                 "",
+		"https://api.github.com/repos/acme/web.git/contents/secret": "",
+		"https://ghe.test/api/v3/repos/acme/web.Git/pulls":          "",
+		"https://api.github.com/repos/acme/web.github.io":           "repo:acme/web.github.io",
+		"https://raw.githubusercontent.com/acme/web.git.git/main/a": "", // a page of the host, and of no repository
+	} {
+		calls, err := Classify(req(t, "github", "GET", url))
+		got := ""
+		if err == nil && calls[0].Resource.Kind == "repo" {
+			got = "repo:" + calls[0].Resource.String()
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", url, got, want)
+		}
+	}
+	r := req(t, "github", "POST", "https://api.github.com/graphql", "Content-Type", "application/json")
+	r.Body = []byte(`{"query":"{repository(owner:\"acme\",name:\"web.git\"){name}}"}`)
+	if calls, err := Classify(r); err != nil || show(calls) != "github.graphql.query read http:api.github.com/graphql" {
+		t.Errorf("%v %s", err, show(calls))
+	}
+}

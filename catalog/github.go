@@ -178,9 +178,11 @@ func (r *Request) githubFile(op string) (Call, error) {
 }
 
 // repoResource is a repository in its one spelling: GitHub's names are ASCII
-// and ignore case.
+// and ignore case. None ends in .git, which stands behind the name in git's own
+// addresses: with it, one repository would have two names, and one that a line takes
+// out would be there under the other.
 func repoResource(owner, name string) (ambit.Resource, error) {
-	if !repoWord(owner) || !repoWord(name) {
+	if !repoWord(owner) || !repoWord(name) || strings.HasSuffix(lowerASCII(name), ".git") {
 		return ambit.Resource{}, errors.New("cannot classify request: " + clip(owner) + "/" + clip(name) + " is no repository's name")
 	}
 	return ambit.NewResource("repo", lowerASCII(owner), lowerASCII(name))
