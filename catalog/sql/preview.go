@@ -31,13 +31,24 @@ func (p *Parser) Preview(s Statement) (count, rows string, ok bool) {
 		return "", "", false
 	}
 	v := view{n, from}
-	if count, err = p.g.Deparse(v.count()); err != nil {
+	count, ok1 := p.write(v.count())
+	rows, ok2 := p.write(v.rows())
+	if !ok1 || !ok2 {
 		return "", "", false
 	}
-	if rows, err = p.g.Deparse(v.rows()); err != nil {
-		return "", "", false
+	return count, rows, true
+}
+
+// write makes text of a statement, and holds it against the grammar and the classifier:
+// it is read as the same tree again, so that what a person is shown is about the rows
+// that the statement changes, and it only reads.
+func (p *Parser) write(statement *grammar.Node) (text string, ok bool) {
+	text, err := p.g.Deparse(statement)
+	if err != nil {
+		return "", false
 	}
-	return count, rows, p.reads(count) && p.reads(rows)
+	list, err := p.g.Parse(text)
+	return text, err == nil && len(list) == 1 && grammar.Same(list[0].Tree, statement) && p.reads(text)
 }
 
 // previewable says whether a statement changes one relation and otherwise only
@@ -93,6 +104,9 @@ func output(n *grammar.Node) *grammar.Node { return grammar.Make("ResTarget", on
 // noSetOperation is SETOP_NONE: a query that is no UNION.
 func noSetOperation() grammar.Field { return grammar.Field{Name: "op", Num: 1} }
 
+// noLimit is LIMIT_OPTION_DEFAULT.
+func noLimit() grammar.Field { return grammar.Field{Name: "limit_option", Num: 1} }
+
 // selects makes SELECT … FROM the relations WHERE the condition.
 func (v view) selects(more ...grammar.Field) *grammar.Node {
 	fields := append(more, one("from_clause", append([]*grammar.Node{v.n.Node("relation")}, v.n.List(v.from)...)...), noSetOperation())
@@ -119,12 +133,12 @@ func (v view) row() []*grammar.Node {
 func (v view) count() *grammar.Node {
 	call := output(grammar.Make("FuncCall", one("funcname", word("count")), grammar.Field{Name: "agg_star", Num: 1}, grammar.Field{Name: "funcformat", Num: 1}))
 	if len(v.n.List(v.from)) == 0 {
-		return v.selects(one("target_list", call))
+		return v.selects(one("target_list", call), noLimit())
 	}
 	id := v.row()
-	rows := v.selects(one("distinct_clause", id...), one("target_list", output(id[0]), output(id[1])))
+	rows := v.selects(one("distinct_clause", id...), one("target_list", output(id[0]), output(id[1])), noLimit())
 	from := grammar.Make("RangeSubselect", one("subquery", rows), one("alias", grammar.Make("Alias", grammar.Field{Name: "aliasname", Text: "touched"})))
-	return grammar.Make("SelectStmt", one("target_list", call), one("from_clause", from), noSetOperation())
+	return grammar.Make("SelectStmt", one("target_list", call), one("from_clause", from), noSetOperation(), noLimit())
 }
 
 func (v view) rows() *grammar.Node {

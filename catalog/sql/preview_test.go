@@ -69,6 +69,10 @@ func TestPreviewKeepsParameters(t *testing.T) {
 		"EXPLAIN ANALYZE DELETE FROM orders":                       "",
 		"WITH x AS (DELETE FROM a RETURNING id) DELETE FROM orders WHERE id IN (SELECT id FROM x)": "",
 		"DELETE FROM orders WHERE id = nextval('s')":                                               "",
+		// The grammar's writer leaves these parentheses out, which makes them other conditions.
+		"DELETE FROM orders WHERE paid BETWEEN false AND (true = shipped)": "",
+		"DELETE FROM orders WHERE (total > id) IN (true)":                  "",
+		"DELETE FROM orders WHERE paid BETWEEN false AND shipped":          "SELECT count(*) FROM orders WHERE paid BETWEEN false AND shipped\nSELECT orders.* FROM orders WHERE paid BETWEEN false AND shipped LIMIT 10",
 	} {
 		list, err := shared().Parse(text)
 		if err != nil || len(list) != 1 {

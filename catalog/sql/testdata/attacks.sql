@@ -641,3 +641,39 @@ COPY orders FROM STDIN WHERE f() = 1
 SELECT fmgr_c_validator(1)
 => irreversible select; call database # calls fmgr_c_validator
 
+DELETE FROM orders WHERE paid BETWEEN false AND (true = (total > 1))
+=> irreversible delete; delete public.orders(*); select public.orders(paid,total) read # deletes rows
+
+UPDATE orders SET total = 1 WHERE (total > id) IN (true)
+=> irreversible update; select public.orders(id,total) read; update public.orders(total) # changes rows, changes rows without a condition that narrows them
+
+UPDATE orders SET total = 1 WHERE CURRENT OF "A cursor"
+=> write update; update public.orders(total) # changes rows
+
+EXPLAIN (ANALYZE) CREATE TABLE t2 AS EXECUTE p
+=> irreversible explain; execute database; create public.t2() write # makes a table, runs what was prepared as p
+
+FETCH ALL FROM p
+=> read fetch
+
+MOVE BACKWARD ALL IN "P q"
+=> read fetch
+
+SELECT '{7}'::careful[]
+=> irreversible select; call database # has the type careful
+
+COPY orders (id) FROM STDIN WITH (FORMAT csv)
+=> write copy; insert public.orders(id) # adds rows
+
+SET SESSION search_path TO pg_temp, public
+=> irreversible set; set database # changes the setting search_path
+
+SET SCHEMA 'x'
+=> irreversible set; set database # changes the setting search_path
+
+SET LOCAL ROLE NONE
+=> irreversible set; set database # changes the setting role
+
+SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE
+=> irreversible set; set database # changes the setting SESSION CHARACTERISTICS
+
