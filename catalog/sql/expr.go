@@ -19,6 +19,7 @@ func (r *reader) expr(n *grammar.Node, s *scope, c *ctes) {
 	if n == nil {
 		return
 	}
+	r.since = max(r.since, newSyntax(n))
 	switch n.Type {
 	case "ColumnRef":
 		r.column(n, s)
@@ -76,6 +77,22 @@ func (r *reader) expr(n *grammar.Node, s *scope, c *ctes) {
 	for _, child := range n.Children() {
 		r.expr(child, s, c)
 	}
+}
+
+// newSyntax is the version since which the grammar has a node, where older ones can read
+// the same text as a call of a function or as a column; else 0.
+func newSyntax(n *grammar.Node) int {
+	switch n.Type {
+	case "JsonFuncExpr", "JsonParseExpr", "JsonScalarExpr", "JsonSerializeExpr", "JsonTable", "MergeSupportFunc":
+		return 17
+	case "JsonArrayAgg", "JsonArrayConstructor", "JsonArrayQueryConstructor", "JsonIsPredicate", "JsonObjectAgg", "JsonObjectConstructor":
+		return 16
+	case "FuncCall":
+		if name := grammar.Strings(n.List("funcname")); len(name) > 0 && name[len(name)-1] == "system_user" {
+			return 16
+		}
+	}
+	return 0
 }
 
 // inCall reads what is in a call beside the function's name.

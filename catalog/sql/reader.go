@@ -20,6 +20,7 @@ type reader struct {
 	full    bool // there were more accesses than the bound, or too much work
 	unseen  string
 	early   bool
+	since   int
 }
 
 // place is one operation on one relation; the relation's name is empty for the

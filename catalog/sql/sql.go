@@ -60,6 +60,11 @@ type Statement struct {
 	// is not the server's own, whose values may be checked by functions.
 	Early bool
 
+	// Since is the first version of PostgreSQL in which it means this; 0 for all. In an
+	// older one, what looks like syntax of the server's, such as JSON_VALUE(a, b), is a
+	// call of a function that somebody made under this name.
+	Since int
+
 	Params int    // the highest parameter number: 2 for "… $1 … $2"
 	Name   string // of the prepared statement, cursor, channel, savepoint or setting; may be empty
 

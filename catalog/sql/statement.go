@@ -137,7 +137,7 @@ func (r *reader) take(inner *reader, planned bool) {
 		r.say("%s", why)
 	}
 	r.params, r.work, r.full = max(r.params, inner.params), r.work+inner.work, r.full || inner.full
-	r.early = r.early || inner.early
+	r.early, r.since = r.early || inner.early, max(r.since, inner.since)
 	if inner.unseen != "" {
 		r.unseen = inner.unseen
 	}

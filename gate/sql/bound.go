@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -62,6 +63,21 @@ func (s *session) unfit(st *sql.Statement) *refusal {
 		// FETCH executes a portal that was bound, whatever it does, as if it were a cursor.
 		return &refusal{code: CodeUnknown, state: stateRefused, why: "the portal " + printable(st.Name, 64) + " was bound by the protocol, and FETCH hides what it executes",
 			instead: "Execute it by the protocol, or declare a cursor of another name."}
+	}
+	return nil
+}
+
+// readable refuses a text that the database may read in another way than the gate: in
+// another encoding names are folded and cut otherwise, and an older version takes new
+// syntax for calls of functions.
+func (s *session) readable(text string, list []sql.Statement) *refusal {
+	if e := s.up.encoding(); e != "UTF8" && strings.ContainsFunc(text, func(r rune) bool { return r > 127 }) {
+		return &refusal{code: CodeUnknown, state: stateRefused, why: "the database keeps text as " + printable(e, 20) + ", and may read letters that are not ASCII as other names", instead: "Send such values as parameters."}
+	}
+	for i := range list {
+		if v := s.up.version(); list[i].Since > v {
+			return notUnderstood(fmt.Sprintf("it has syntax of PostgreSQL %d, which is a call of any function in the database's version %d", list[i].Since, v))
+		}
 	}
 	return nil
 }

@@ -158,8 +158,11 @@ func (s *session) query(ctx context.Context, body []byte) error {
 	if err != nil {
 		return s.stop(ctx, notUnderstood(err.Error()), true)
 	}
+	if bad := s.readable(m.String, list); bad != nil {
+		return s.stop(ctx, bad, true)
+	}
 	if len(list) == 0 {
-		return s.out.send(true, &pgproto3.EmptyQueryResponse{}, &pgproto3.ReadyForQuery{TxStatus: s.status})
+		return s.empty(raw)
 	}
 	for i := range list {
 		if bad := s.unfit(&list[i]); bad != nil {
@@ -172,16 +175,31 @@ func (s *session) query(ctx context.Context, body []byte) error {
 		return s.stop(ctx, bad, true)
 	}
 	r.send = func() (event, error) {
-		s.listen(true)
-		s.wbuf = append(s.wbuf, raw...)
-		if err := s.write(); err != nil {
-			return event{}, err
-		}
-		last, _, err := s.await("Z")
+		last, err := s.sendQuery(raw)
 		s.executed(list, last)
 		return last, err
 	}
 	return s.perform(ctx, r, true)
+}
+
+func (s *session) sendQuery(raw []byte) (event, error) {
+	s.listen(true)
+	s.wbuf = append(s.wbuf, raw...)
+	if err := s.write(); err != nil {
+		return event{}, err
+	}
+	last, _, err := s.await("Z")
+	return last, err
+}
+
+// empty answers a text of no statements. It ends what came before it, as any does; only
+// when nothing did the database need not know of it.
+func (s *session) empty(raw []byte) error {
+	if s.sent {
+		_, err := s.sendQuery(raw)
+		return err
+	}
+	return s.out.send(true, &pgproto3.EmptyQueryResponse{}, &pgproto3.ReadyForQuery{TxStatus: s.status})
 }
 
 // execute runs a portal.

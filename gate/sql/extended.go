@@ -43,6 +43,9 @@ func (s *session) parse(ctx context.Context, body []byte) error {
 	case len(list) > 1:
 		return s.stop(ctx, notUnderstood("a prepared statement is one statement"), false)
 	}
+	if bad := s.readable(m.Query, list); bad != nil {
+		return s.stop(ctx, bad, false)
+	}
 	p := &prepared{size: len(m.Query) + 8*len(m.ParameterOIDs) + 256, oids: m.ParameterOIDs}
 	for _, oid := range m.ParameterOIDs {
 		if p.types += fmt.Sprintf("%d,", oid); len(p.types) > maxArg {

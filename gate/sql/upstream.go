@@ -89,6 +89,15 @@ func (u *upstream) login(d *Database, l Login, settings map[string]string) error
 	}
 }
 
+// version is the server's major version, 0 when it does not say.
+func (u *upstream) version() (n int) {
+	_, _ = fmt.Sscanf(u.params["server_version"], "%d", &n)
+	return n
+}
+
+// encoding is the database's own.
+func (u *upstream) encoding() string { return u.params["server_encoding"] }
+
 // assumed checks what the reader of statements takes for granted: otherwise it
 // would read other statements than the database.
 func (u *upstream) assumed() error {
