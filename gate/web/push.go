@@ -26,6 +26,7 @@ type push struct {
 	repo    []string               // the resource behind which the refs stand
 	proven  map[[2]string]bool     // from old to new: shown by the server
 	refused map[string]answerError // by ref
+	asking  int                    // refs that need a person
 }
 
 // isProven implements [Request.Proven]; a nil push shows nothing.
@@ -151,6 +152,11 @@ func (x *exchange) doPush(ctx context.Context) error {
 	// Who needs a person is asked last, when all else is permitted.
 	if x.g.c.Foresee != nil {
 		slices.SortStableFunc(rest, func(a, b ambit.Action) int { return int(x.g.c.Foresee(&b)) - int(x.g.c.Foresee(&a)) })
+		for i := range rest {
+			if x.g.c.Foresee(&rest[i]) == ambit.Ask {
+				x.push.asking++
+			}
+		}
 	}
 	err := x.do(ctx, rest)
 	if p, ok := errors.AsType[*pipeline.Refusal](err); ok {
@@ -204,8 +210,14 @@ func (x *exchange) notes(e answerError) (out []string) {
 	if len(x.push.refused) == 0 {
 		add(e)
 	}
+	pending := false
 	for _, ref := range slices.Sorted(maps.Keys(x.push.refused)) {
 		add(x.push.refused[ref])
+		pending = pending || x.push.refused[ref].Code == pipeline.CodePending
+	}
+	if pending && x.push.asking > 1 {
+		// An approval is used once: that of one ref would be gone when the next is asked.
+		out = append(out, fmt.Sprintf("%d refs of this push need a person: push them one at a time", x.push.asking))
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"ambit"
 	"ambit/pipeline"
@@ -49,5 +50,23 @@ func TestPushShowsTheRightRef(t *testing.T) {
 				t.Errorf("%v is recorded with old %s", a.Resource, a.Args["old"])
 			}
 		}
+	}
+}
+
+// TestPushTellsToPartIt: of several refs that need a person, who cannot be asked at once,
+// git is told to push one at a time; of one alone it is not.
+func TestPushTellsToPartIt(t *testing.T) {
+	h := newHouse(t, nil, withCredential, withGit)
+	h.decide = denyRefs
+	h.ask = func(pipeline.Question) (pipeline.Answer, error) {
+		return pipeline.Answer{Pending: true, Ticket: "t1", Until: time.Now().Add(time.Minute)}, nil
+	}
+	one, two := zeroID+" "+someID+" refs/heads/ask", zeroID+" "+someID+" refs/heads/b/ask"
+	const told = "2 refs of this push need a person: push them one at a time"
+	if _, got := h.push(t, "http/1.1", pushOf("report-status side-band-64k", one, two)); !strings.Contains(got, told) {
+		t.Errorf("%q", got)
+	}
+	if _, got := h.push(t, "http/1.1", pushOf("report-status side-band-64k", one, zeroID+" "+someID+" refs/heads/c")); strings.Contains(got, "one at a time") || !strings.Contains(got, "ticket t1") {
+		t.Errorf("%q", got)
 	}
 }
