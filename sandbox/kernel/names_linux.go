@@ -95,6 +95,24 @@ func ReadLink(dir int, name string, buf []byte) (int, error) {
 	return int(n), done(e)
 }
 
+// BindPath binds a Unix socket to a path: bind(2), unix(7). Package syscall would take
+// a first "@" for the abstract name space.
+func BindPath(sock int, path string) error {
+	a := syscall.RawSockaddrUnix{Family: syscall.AF_UNIX}
+	if path == "" || len(path) >= len(a.Path) {
+		return syscall.EINVAL
+	}
+	for i := range len(path) {
+		if path[i] == 0 {
+			return syscall.EINVAL
+		}
+		a.Path[i] = int8(path[i])
+	}
+	size := unsafe.Offsetof(a.Path) + uintptr(len(path)) + 1
+	_, _, e := syscall.Syscall(syscall.SYS_BIND, uintptr(sock), uintptr(unsafe.Pointer(&a)), size)
+	return done(e)
+}
+
 // Stat is fstatat(2) of what has the name itself: a symbolic link is not followed.
 func Stat(dir int, name string, st *syscall.Stat_t) error {
 	p, err := syscall.BytePtrFromString(name)

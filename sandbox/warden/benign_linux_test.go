@@ -53,6 +53,7 @@ os.chdir('deeper');os.rename('../ro','ro2');os.rmdir('m');shutil.copytree('.','.
 with open('/proc/self/cwd/byproc','w') as f: f.write('1')
 import socket;s=socket.socket(socket.AF_UNIX);s.bind('sock');s.listen();print(s.getsockname());k=socket.socket(socket.AF_UNIX);k.connect('sock');k.close()
 s2=socket.socket(socket.AF_UNIX);s2.bind('er/../sock2');s2.listen();k=socket.socket(socket.AF_UNIX);k.connect('sock2')
+s5=socket.socket(socket.AF_UNIX);s5.bind('@at');s5.listen();print(s5.getsockname());k=socket.socket(socket.AF_UNIX);k.connect('./@at')
 try: s2=socket.socket(socket.AF_UNIX);s2.bind('sock2')
 except OSError as e: print(e.errno)
 s3=socket.socket();s3.bind(('127.0.0.1',0));s4=socket.socket(socket.AF_UNIX);s4.bind('\0abstract%d'%os.getpid())

@@ -83,7 +83,7 @@ func (c *call) bindAt(sock int, p place, base int, text string) answer {
 	if err := syscall.Fchdir(dir); err != nil {
 		return result(err)
 	}
-	err := syscall.Bind(sock, &syscall.SockaddrUnix{Name: text})
+	err := kernel.BindPath(sock, text)
 	if e := syscall.Fchdir(c.w.slash); err == nil && e != nil {
 		err = e
 	}
