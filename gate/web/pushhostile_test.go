@@ -70,3 +70,31 @@ func TestPushTellsToPartIt(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestPushHidesNoCommits: a person is not told that nothing comes with a push whose commits
+// stand behind other objects in its pack, nor that those before are all.
+func TestPushHidesNoCommits(t *testing.T) {
+	low, lowID := commit(someID)
+	middle, middleID := commit(lowID)
+	top, topID := commit(middleID)
+	blob := append([]byte{0x33}, top[2:]...) // of another type: it ends the reading
+	for name, c := range map[string]struct{ pack, want string }{
+		"all":           {packed(top, middle, low), "3 commits come with refs/heads/ask\n"},
+		"none":          {packed(blob, top, middle, low), "0 commits come with refs/heads/ask, the newest was not seen\n"},
+		"one of them":   {packed(top, blob, middle, low), "1 commits come with refs/heads/ask, on top of " + middleID[:12] + ", not looked at\n"},
+		"no pack":       {"", "0 commits come with refs/heads/ask, the newest was not seen"},
+		"two of a kind": {packed(top, middle), "2 commits come with refs/heads/ask, on top of " + lowID[:12] + ", not looked at\n"},
+	} {
+		h := newHouse(t, nil, withCredential, withGit)
+		h.decide = denyRefs
+		shown := ""
+		h.ask = func(q pipeline.Question) (pipeline.Answer, error) {
+			shown = q.Preview
+			return pipeline.Answer{}, nil
+		}
+		h.push(t, "http/1.1", pushOf("report-status", someID+" "+topID+" refs/heads/ask")+c.pack)
+		if !strings.Contains(shown, c.want) {
+			t.Errorf("%s: the question lacks %q:\n%s", name, c.want, shown)
+		}
+	}
+}

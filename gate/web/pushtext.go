@@ -67,7 +67,7 @@ func (x *exchange) commitLines(b *strings.Builder) {
 		}
 		list, total := x.push.commits.NewCommits(c, left)
 		left -= len(list)
-		fmt.Fprintf(b, "%d commits come with %s\n", total, printable(c.Ref, maxRefShown))
+		fmt.Fprintf(b, "%d commits come with %s%s\n", total, printable(c.Ref, maxRefShown), x.base(c))
 		for _, k := range list {
 			fmt.Fprintf(b, "  %s %s\n", k.ID[:shortID], printable(k.Subject, maxSubjectShown))
 		}
@@ -81,4 +81,24 @@ func (x *exchange) commitLines(b *strings.Builder) {
 	if !x.push.commits.Full {
 		b.WriteString("[there are more commits than were looked at]\n")
 	}
+}
+
+// base says on which commits those of a ref stand that were seen. git puts commits
+// first into a pack; who packs by hand can put some behind other things, where nobody
+// looks, and the person must not take those that are shown for all.
+func (x *exchange) base(c git.Command) string {
+	shown, edge := x.push.commits.Descends(c, nil)
+	switch {
+	case shown:
+		return ""
+	case len(edge) == 1 && edge[0] == c.New:
+		return ", the newest was not seen"
+	case len(edge) == 0:
+		return ", on top of nothing or of what was not looked at"
+	}
+	text := ", on top of " + edge[0][:shortID]
+	if len(edge) > 1 {
+		text += fmt.Sprintf(" and %d others", len(edge)-1)
+	}
+	return text + ", not looked at"
 }
