@@ -221,6 +221,13 @@ func TestStartsWork(t *testing.T) {
 		"POST /repos/acme/web/actions/runs/1/cancel":            ambit.Write,
 		"POST /repos/acme/web/check-runs":                       ambit.Write,
 		"GET /repos/acme/web/forks":                             ambit.Read,
+		// What is read there is a credential.
+		"GET /repos/acme/web/secret-scanning/alerts":             ambit.Irreversible,
+		"GET /repos/acme/web/secret-scanning/alerts/1":           ambit.Irreversible,
+		"HEAD /repos/acme/web/secret-scanning/alerts/1":          ambit.Irreversible,
+		"GET /repos/acme/web/secret-scanning/alerts/1/locations": ambit.Irreversible,
+		"GET /orgs/acme/secret-scanning/alerts":                  ambit.Irreversible,
+		"GET /repos/acme/web/secret-scanning/scan-history":       ambit.Read,
 	} {
 		method, path, _ := strings.Cut(call, " ")
 		r := req(t, "github", method, "https://api.github.com"+path, "Content-Type", "application/json")
