@@ -232,6 +232,31 @@ func (s *session) sync(ctx context.Context) error {
 	return err
 }
 
+// settleKind is the kind of what settle has the database confirm.
+const settleKind = '!'
+
+// settle waits until the database has taken what was sent and not ended by a Sync. When
+// it has failed, it skips what follows, and would never say that it is ready.
+func (s *session) settle() (skips bool, err error) {
+	b, err := (&pgproto3.Close{ObjectType: 'S', Name: "ambit settles"}).Encode(nil)
+	if err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	if s.failed {
+		s.mu.Unlock()
+		return true, nil
+	}
+	s.expect, s.pend = true, append(s.pend, pending{kind: settleKind})
+	s.mu.Unlock()
+	s.wbuf = append(append(s.wbuf, b...), messageFlush...)
+	if err := s.write(); err != nil {
+		return false, err
+	}
+	_, _, err = s.await("3E")
+	return s.listen(false), err
+}
+
 // listen says whether the session waits for events.
 func (s *session) listen(on bool) (failed bool) {
 	s.mu.Lock()

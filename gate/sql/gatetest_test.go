@@ -77,7 +77,7 @@ type batteryGate struct {
 	extended bool
 }
 
-func testConfig(t *testing.T, db string, ln net.Listener) Config {
+func testConfig(t testing.TB, db string, ln net.Listener) Config {
 	return Config{
 		Names: noNames{}, Reader: words{},
 		Databases:   []Database{{Service: "shop", Hosts: []string{"127.0.0.1"}, Port: ln.Addr().(*net.TCPAddr).AddrPort().Port(), Name: "shop", Dial: db}},
@@ -87,7 +87,7 @@ func testConfig(t *testing.T, db string, ln net.Listener) Config {
 	}
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -96,7 +96,7 @@ func listen(t *testing.T) net.Listener {
 	return ln
 }
 
-func startGate(t *testing.T, c Config, ln net.Listener) *Gate {
+func startGate(t testing.TB, c Config, ln net.Listener) *Gate {
 	t.Helper()
 	g, err := New(c)
 	if err != nil {

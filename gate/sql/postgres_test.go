@@ -24,7 +24,7 @@ import (
 
 // shop is a real database behind a gate, with a real reader and a real pipeline.
 type shop struct {
-	t    *testing.T
+	t    testing.TB
 	pg   *ambittest.Postgres
 	gate *Gate
 	addr string
@@ -48,7 +48,7 @@ var parser = sync.OnceValues(func() (*sql.Parser, error) {
 	return p, p.Start()
 })
 
-func newShop(t *testing.T, cfg ambittest.PostgresConfig, change func(*Config)) *shop {
+func newShop(t testing.TB, cfg ambittest.PostgresConfig, change func(*Config)) *shop {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a real PostgreSQL, and makes the grammar ready, which takes seconds")

@@ -20,7 +20,7 @@ type event struct {
 // pending is what the database has yet to confirm: the messages after an error are
 // skipped by it, and then nothing of it is true.
 type pending struct {
-	kind byte // 'P', 'B', or 'C'
+	kind byte // 'P', 'B', 'C', or settleKind
 	name string
 	of   byte // 'S' or 'P' for 'C'
 	stmt *prepared
@@ -135,7 +135,9 @@ func (s *session) note(kind byte, body []byte) (ev event, show bool, err error) 
 	show = true
 	switch kind {
 	case '1', '2', '3':
-		s.confirm(kind)
+		if show = !s.confirm(kind); !show {
+			ev = event{kind: kind}
+		}
 	case 'S':
 		var m pgproto3.ParameterStatus
 		if err := m.Decode(body); err != nil {
@@ -183,14 +185,17 @@ func (s *session) note(kind byte, body []byte) (ev event, show bool, err error) 
 	return ev, show, nil
 }
 
-// confirm takes the first thing that the database had to confirm.
-func (s *session) confirm(kind byte) {
+// confirm takes the first thing that the database had to confirm, and says whether it
+// is of the gate's own.
+func (s *session) confirm(kind byte) (own bool) {
 	if len(s.pend) == 0 {
-		return
+		return false
 	}
 	p := s.pend[0]
 	s.pend = s.pend[1:]
 	switch {
+	case p.kind == settleKind && kind == '3':
+		return true
 	case p.kind == 'P' && kind == '1':
 		s.keepName(p.name, p.stmt)
 	case p.kind == 'B' && kind == '2':
@@ -210,4 +215,5 @@ func (s *session) confirm(kind byte) {
 		}
 		s.pend = nil
 	}
+	return false
 }

@@ -285,6 +285,11 @@ func (s *session) handle(ctx context.Context, f frame) error {
 	if f.kind != 'S' && f.kind != 'X' && f.kind != 0 && (s.skip || s.sent && s.hasFailed()) {
 		return nil // the database skips it too
 	}
+	if (f.kind == 'Q' || f.kind == 'F') && s.sent {
+		if skips, err := s.settle(); skips || err != nil {
+			return err
+		}
+	}
 	switch f.kind {
 	case 0:
 		return s.fatal(ctx, badProtocol(s.readEr.Error()))
