@@ -227,3 +227,27 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAnswered: what a server answers to a push is read within bounds, and says of a ref
+// only what stands there.
+func FuzzAnswered(f *testing.F) {
+	f.Add(true, []byte("0019\x01000eunpack ok\n0000"))
+	f.Add(false, []byte("000eunpack ok\n0014ok refs/heads/a\n0018ng refs/heads/b no\n0000"))
+	f.Add(true, []byte("0006\x01\x010005\x010005\x020000"))
+	f.Add(false, []byte("0007ng 0000"))
+	f.Fuzz(func(t *testing.T, bands bool, b []byte) {
+		p := &Push{}
+		if bands {
+			p.Capabilities = []string{"side-band-64k"}
+		}
+		a, err := p.ReadAnswered(b)
+		if err != nil {
+			return
+		}
+		for ref, why := range a.Reason {
+			if !bands && (!bytes.Contains(b, []byte("ng "+ref)) || !bytes.Contains(b, []byte(why))) {
+				t.Errorf("%q says of %q: %q", b, ref, why)
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -41,6 +42,64 @@ func (p *Push) Report(why func(ref string) string, notes []string) []byte {
 		status = status[n:]
 	}
 	return append(b, "0000"...)
+}
+
+// MaxAnswered bounds what is looked at of a server's answer to a push, in bytes.
+const MaxAnswered = 64 << 10
+
+// Answered is what a server says that became of a push.
+type Answered struct {
+	Unpack string            // "ok", or why nothing was done
+	Done   map[string]bool   // refs
+	Reason map[string]string // why a ref was refused, by ref
+}
+
+// ReadAnswered reads a server's answer to the push, which may be cut after
+// [MaxAnswered] bytes (gitprotocol-pack, "Report Status" and "Packfile Data"). What it
+// says is the server's word.
+func (p *Push) ReadAnswered(b []byte) (a Answered, err error) {
+	if p.Can("side-band-64k") {
+		if b, err = firstBand(b); err != nil {
+			return a, err
+		}
+	}
+	a = Answered{Done: map[string]bool{}, Reason: map[string]string{}}
+	for {
+		pkt, rest, err := nextPacket(b)
+		if err != nil || pkt.data == nil {
+			return a, err
+		}
+		b = rest
+		word, line, _ := strings.Cut(strings.TrimSuffix(string(pkt.data), "\n"), " ")
+		switch word {
+		case "unpack":
+			a.Unpack = line
+		case "ok":
+			a.Done[line] = true
+		case "ng":
+			ref, why, _ := strings.Cut(line, " ")
+			a.Reason[ref] = why
+		}
+	}
+}
+
+// firstBand is what stands in the first band of several.
+func firstBand(b []byte) (out []byte, err error) {
+	for {
+		pkt, rest, err := nextPacket(b)
+		switch {
+		case errors.Is(err, ErrShort) && len(out) > 0:
+			return out, nil
+		case err != nil:
+			return nil, err
+		case pkt.data == nil:
+			return out, nil
+		}
+		if pkt.data[0] == 1 {
+			out = append(out, pkt.data[1:]...)
+		}
+		b = rest
+	}
 }
 
 // plainLine makes one line of s, cut at most bytes: what has no shape of its own, or

@@ -116,7 +116,8 @@ func (x *exchange) do(ctx context.Context, acts []ambit.Action) error {
 		}
 		x.outcome, x.detail = ambit.Refused, "another part of the request was refused"
 		err := x.do(ctx, acts[1:])
-		return x.outcome, x.detail, err
+		outcome, detail := x.became(&acts[0])
+		return outcome, detail, err
 	})
 }
 
@@ -124,7 +125,9 @@ func (x *exchange) do(ctx context.Context, acts []ambit.Action) error {
 func (x *exchange) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
 	var err error
 	x.outcome, x.detail, err = x.send(ctx, p)
-	return x.outcome, x.detail, err
+	a := p.Action()
+	outcome, detail := x.became(&a)
+	return outcome, detail, err
 }
 
 // answer tells the agent how it ended, when the response did not already.

@@ -27,6 +27,8 @@ type push struct {
 	proven  map[[2]string]bool     // from old to new: shown by the server
 	refused map[string]answerError // by ref
 	asking  int                    // refs that need a person
+
+	answered *git.Answered // what the server said became of it; nil for nothing that was read
 }
 
 // isProven implements [Request.Proven]; a nil push shows nothing.

@@ -147,7 +147,9 @@ func (x *exchange) respond(ctx context.Context, a ambit.Action, resp *http.Respo
 		}
 		return x.socket(ctx, a, up, m)
 	}
+	heard := x.listen(resp, m)
 	n, cut := x.copyBody(ctx, resp, m, &hit)
+	heard()
 	if hit {
 		x.reflected(ctx, a)
 	}
