@@ -168,6 +168,8 @@ func (x *exchange) write(e answerError, status int) {
 	case x.push != nil && x.report(e):
 	case x.asksForRefs():
 		e.writeText(x.w, status)
+	case x.isLFS():
+		e.writeLFS(x.w, status)
 	default:
 		e.write(x.w, status)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -245,6 +246,26 @@ func (x *exchange) asksForRefs() bool {
 	segs := x.in.url.segs
 	n := len(segs)
 	return n >= 2 && segs[n-2] == "info" && segs[n-1] == "refs" && strings.HasPrefix(x.in.url.query, "service=git-")
+}
+
+// isLFS says whether git's client of large files asks.
+func (x *exchange) isLFS() bool {
+	segs := x.in.url.segs
+	i := slices.Index(segs, "lfs")
+	return i > 0 && segs[i-1] == "info"
+}
+
+// writeLFS sends the refusal in the form that git-lfs prints (git-lfs docs/api/batch.md,
+// "Response Errors"), and in the usual one beside it.
+func (e answerError) writeLFS(w http.ResponseWriter, status int) {
+	body, err := json.Marshal(struct {
+		Message string `json:"message"`
+		answer
+	}{fmt.Sprintf("ambit: %s: %s (%s, record %s)", e.Refused, e.Why, e.Code, e.Record), answer{e}})
+	if err != nil { // strings and numbers cannot fail
+		body = nil
+	}
+	e.send(w, status, "application/vnd.git-lfs+json", body)
 }
 
 // writeText sends the refusal as lines of text.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
@@ -66,5 +67,36 @@ func TestPushOutcome(t *testing.T) {
 				t.Errorf("%s: %s: %v %q, want %v %q", name, ref, e.Outcome, e.Detail, want, detail)
 			}
 		}
+	}
+}
+
+// TestLargeFilesAreRefusedInWords: git-lfs is told why in the member that it prints. What
+// is allowed passes.
+func TestLargeFilesAreRefusedInWords(t *testing.T) {
+	h := newHouse(t, nil, withCredential, withGit)
+	h.decide = func(a *ambit.Action) ambit.Verdict {
+		if a.Operation == "git.lfs.write" {
+			return ambit.Deny
+		}
+		return ambit.Allow
+	}
+	send := func(operation string) (int, string, map[string]any) {
+		resp, err := h.client("http/1.1").Post(h.url("/acme/web.git/info/lfs/objects/batch"), "application/vnd.git-lfs+json", strings.NewReader(`{"operation":"`+operation+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		m := map[string]any{}
+		if b, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 && json.Unmarshal(b, &m) != nil {
+			t.Errorf("%v %q", err, b)
+		}
+		return resp.StatusCode, resp.Header.Get("Content-Type"), m
+	}
+	code, kind, m := send("upload")
+	if e, ok := m["error"].(map[string]any); code != 403 || kind != "application/vnd.git-lfs+json" || !ok || e["code"] != "denied" || !strings.HasPrefix(m["message"].(string), "ambit: git.lfs.write ") || !strings.HasSuffix(m["message"].(string), "(denied, record r1)") {
+		t.Errorf("%d %s %v", code, kind, m)
+	}
+	if code, _, _ := send("download"); code != 200 {
+		t.Errorf("a download: %d", code)
 	}
 }
