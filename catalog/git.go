@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"encoding/hex"
+	"strconv"
 	"strings"
 
 	"ambit"
@@ -106,18 +107,38 @@ func (r *Request) lfs(tail []string) (Call, bool) {
 	switch {
 	case r.Method == "GET" && len(tail) == 1 && tail[0] == "locks":
 		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
+	case r.isLFSObject(tail):
+		if r.Method == "PUT" {
+			return Call{Operation: "git.lfs.write", Effect: ambit.Write}, true
+		}
+		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
 	case r.Method != "POST" || r.mediaType() != lfsType:
 		return Call{}, false
 	}
 	switch strings.Join(tail, "/") {
 	case "objects/batch":
 		return r.lfsBatch(), true
-	case "locks/verify":
+	case "locks/verify", "verify":
 		return Call{Operation: "git.fetch", Effect: ambit.Read}, true
 	case "locks":
 		return Call{Operation: "git.lfs.write", Effect: ambit.Write}, true
 	}
 	return Call{}, false
+}
+
+// isLFSObject says whether one large file goes to or comes from the server itself, by
+// the SHA-256 of its content and its size (git-lfs docs/api/basic-transfers.md, whose
+// addresses are each server's own: these are Gitea's and Forgejo's). Under such a name
+// nothing can be replaced by something else.
+func (r *Request) isLFSObject(tail []string) bool {
+	if r.Method != "GET" && r.Method != "PUT" || r.Query != "" || len(tail) < 2 || len(tail) > 3 || tail[0] != "objects" || len(tail[1]) != 64 || !isObjectID([]byte(tail[1])) {
+		return false
+	}
+	if len(tail) == 2 {
+		return true
+	}
+	_, err := strconv.ParseUint(tail[2], 10, 63)
+	return err == nil
 }
 
 // lfsBatch reads the operation of a batch (git-lfs docs/api/batch.md).

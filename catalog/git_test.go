@@ -137,6 +137,15 @@ func TestGitShapes(t *testing.T) {
 		{"GET", "/info/lfs/locks", "", "", "git.fetch read"},
 		{"POST", "/info/lfs/locks/verify", lfs, "{}", "git.fetch read"},
 		{"POST", "/info/lfs/locks", lfs, "{}", "git.lfs.write write"},
+		{"PUT", "/info/lfs/objects/" + strings.Repeat("a", 64) + "/12", "application/octet-stream", "x", "git.lfs.write write"},
+		{"PUT", "/info/lfs/objects/" + strings.Repeat("a", 64), "", "x", "git.lfs.write write"},
+		{"GET", "/info/lfs/objects/" + strings.Repeat("a", 64), "", "", "git.fetch read"},
+		{"POST", "/info/lfs/verify", lfs, "{}", "git.fetch read"},
+		{"PUT", "/info/lfs/objects/" + strings.Repeat("a", 64) + "/12?x=1", "", "x", "http.put files"},
+		{"PUT", "/info/lfs/objects/" + strings.Repeat("a", 64) + "/-1", "", "x", "http.put files"},
+		{"PUT", "/info/lfs/objects/" + strings.Repeat("a", 40) + "/1", "", "x", "http.put files"},
+		{"PUT", "/info/lfs/objects/batch/1", "", "x", "http.put files"},
+		{"DELETE", "/info/lfs/objects/" + strings.Repeat("a", 64), "", "", "http.delete files"},
 		{"POST", "/info/lfs/locks/7/unlock", lfs, "{}", "http.post other"},
 	} {
 		for kind, base := range map[string]string{"github": "https://github.com/acme/web", "http": "https://h.test/g/acme/web.git"} {
@@ -145,6 +154,9 @@ func TestGitShapes(t *testing.T) {
 			r.Service.Git = kind == "http"
 			other := map[string]string{"github": "irreversible", "http": "write"}[kind]
 			want := strings.Replace(c.want, " other", " "+other, 1)
+			if op, ok := strings.CutSuffix(want, " files"); ok { // of the repository, by WebDAV
+				want = map[string]string{"github": op, "http": "git.push.other"}[kind] + " irreversible"
+			}
 			if kind == "github" {
 				want = strings.Replace(want, "http.batch", "http.post", 1)
 			}
