@@ -112,12 +112,15 @@ func (r *Request) repository(res ambit.Resource) ambit.Resource {
 // is never sent: where it is not shown that the new commit keeps the old one, it
 // counts as lost.
 func (r *Request) push(c git.Command, p *git.Push, commits *git.Commits) (string, ambit.Effect) {
-	kind, _, _ := strings.Cut(strings.TrimPrefix(c.Ref, "refs/"), "/")
+	kind, name, _ := strings.Cut(strings.TrimPrefix(c.Ref, "refs/"), "/")
 	switch {
 	case c.Deletes():
 		return "git.push.delete", ambit.Irreversible
 	case kind != "heads" && kind != "tags" && kind != "notes":
 		// Some servers merge, or change their own settings, by such a ref.
+		return opPushOther, ambit.Irreversible
+	case strings.HasPrefix(name, "-") || name == "HEAD" || strings.HasPrefix(name, "refs/"):
+		// git makes no such branch: programs take it for an option, or for another ref.
 		return opPushOther, ambit.Irreversible
 	case c.Creates():
 		return "git.push.create", ambit.Write

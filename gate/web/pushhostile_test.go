@@ -28,7 +28,7 @@ func TestPushShowsTheRightRef(t *testing.T) {
 			q = asked
 			return pipeline.Answer{}, nil
 		}
-		commands := []string{other + " " + middleID + " refs/heads/main", someID + " " + middleID + " refs/heads/refs/heads/main"}
+		commands := []string{other + " " + middleID + " refs/heads/main", someID + " " + middleID + " refs/heads/x/refs/heads/main"}
 		if turned {
 			commands[0], commands[1] = commands[1], commands[0]
 		}
@@ -37,12 +37,12 @@ func TestPushShowsTheRightRef(t *testing.T) {
 			t.Errorf("asked about %s of %q", q.Action.Operation, q.Action.Args["old"])
 		}
 		for _, line := range []string{"  refs/heads/main: 222222222222 -> " + middleID[:12] + ", FORCE: commits that were there may be lost (" + other + ")\n",
-			"  refs/heads/refs/heads/main: 111111111111 -> " + middleID[:12] + ", all that was there stays\n"} {
+			"  refs/heads/x/refs/heads/main: 111111111111 -> " + middleID[:12] + ", all that was there stays\n"} {
 			if !strings.Contains(q.Preview, line) {
 				t.Errorf("the question lacks %q:\n%s", line, q.Preview)
 			}
 		}
-		if !strings.Contains(got, "ng refs/heads/main refused by ambit") || !strings.Contains(got, "ng refs/heads/refs/heads/main not pushed") {
+		if !strings.Contains(got, "ng refs/heads/main refused by ambit") || !strings.Contains(got, "ng refs/heads/x/refs/heads/main not pushed") {
 			t.Errorf("git is told %q", got)
 		}
 		for _, a := range h.log.intended() {
