@@ -16,6 +16,25 @@ func narrows(where *grammar.Node, of item, alone bool) bool {
 	return narrow{of.name, alone}.must(where)
 }
 
+// fewRows says whether a query that gives the rows of an INSERT gives those that the
+// statement itself names: values, those of a function, or those of relations that a
+// condition narrows.
+func fewRows(q *grammar.Node) bool {
+	switch {
+	case q == nil:
+		return true // DEFAULT VALUES
+	case !q.Is("SelectStmt"):
+		return false
+	case q.Node("larg") != nil:
+		return fewRows(q.Node("larg")) && fewRows(q.Node("rarg"))
+	}
+	named := len(q.List("values_lists")) > 0 || !hasNode(q, "SubLink") // unnest(ARRAY(SELECT …)) gives a table's rows
+	for _, f := range q.List("from_clause") {
+		named = named && f.Is("RangeFunction")
+	}
+	return named || narrow{}.must(q.Node("where_clause"))
+}
+
 func (w narrow) must(n *grammar.Node) bool {
 	switch {
 	case n.Is("CurrentOfExpr"):

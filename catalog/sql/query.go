@@ -1,6 +1,9 @@
 package sql
 
 import (
+	"maps"
+	"slices"
+
 	"ambit"
 	"ambit/catalog/sql/grammar"
 )
@@ -103,14 +106,24 @@ func orderedByName(key *grammar.Node, names set) bool {
 	return col.Is("ColumnRef") && len(f) == 1 && names.has(f[0]) && len(key.List("use_op")) == 0
 }
 
-// locks notes FOR UPDATE and its like: every relation of the query counts.
+// locks notes FOR UPDATE and its like: every relation of the query counts. With a query
+// in FROM, whose rows are locked too, every relation counts that was read so far.
 func (r *reader) locks(s *scope) {
 	r.say("locks rows")
+	inside := false
 	s.nearest(func(i item) {
+		inside = inside || i.query
 		for _, at := range i.behind {
 			r.touch("sql.lock", at.write(ambit.Write), at)
 		}
 	})
+	if inside {
+		for _, p := range slices.Collect(maps.Keys(r.touched)) {
+			if at := (ref{p.schema, p.table}); p.op == "sql.select" && p.table != "" {
+				r.touch("sql.lock", at.write(ambit.Write), at)
+			}
+		}
+	}
 	if len(s.items) == 0 {
 		r.call("locks rows of what is not known")
 	}
@@ -141,12 +154,15 @@ func (r *reader) inserts(n *grammar.Node, outer *scope, c *ctes) {
 	}
 	s := &scope{outer: outer, items: []item{into}}
 	if on := n.Node("on_conflict_clause"); on != nil {
-		r.conflict(on, at, &scope{outer: outer, items: []item{into, {name: "excluded", behind: into.behind}}}, c)
+		wide := !narrows(on.Node("where_clause"), into, false) && !fewRows(n.Node("select_stmt"))
+		r.conflict(on, at, wide, &scope{outer: outer, items: []item{into, {name: "excluded", behind: into.behind}}}, c)
 	}
 	r.each(n.List("returning_list"), s, c)
 }
 
-func (r *reader) conflict(on *grammar.Node, at ref, s *scope, c *ctes) {
+// conflict reads ON CONFLICT. With the rows of a table it is an UPDATE of all that have
+// a counterpart there, such as of the table itself.
+func (r *reader) conflict(on *grammar.Node, at ref, wide bool, s *scope, c *ctes) {
 	if infer := on.Node("infer"); infer != nil {
 		for _, e := range infer.List("index_elems") {
 			if e.Text("name") != "" {
@@ -157,8 +173,13 @@ func (r *reader) conflict(on *grammar.Node, at ref, s *scope, c *ctes) {
 		r.expr(infer.Node("where_clause"), s, c)
 	}
 	if list := on.List("target_list"); len(list) > 0 {
-		r.set(r.touch("sql.update", at.write(ambit.Write), at), list, s, c)
+		e := ambit.Write
 		r.say("changes rows")
+		if wide {
+			e = ambit.Irreversible
+			r.say("changes rows without a condition that narrows them")
+		}
+		r.set(r.touch("sql.update", at.write(e), at), list, s, c)
 	}
 	r.expr(on.Node("where_clause"), s, c)
 }

@@ -19,6 +19,7 @@ type item struct {
 	schema string // of a relation without an alias
 	behind []ref
 	hidden bool // its columns have other names here
+	query  bool // it is a query that stands here
 }
 
 // ctes are the names that WITH gives, which hide relations.
@@ -170,6 +171,7 @@ func (r *reader) from(n *grammar.Node, s *scope, c *ctes) {
 		}
 		r.query(n.Node("subquery"), outer, c)
 		s.derived(n.Node("alias"))
+		s.items[len(s.items)-1].query = true
 	case n.Is("JoinExpr"):
 		r.join(n, s, c)
 	case n.Is("RangeTableSample"):

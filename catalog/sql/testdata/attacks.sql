@@ -169,7 +169,7 @@ UPDATE orders SET total = DEFAULT WHERE id = 1 RETURNING (SELECT f())
 => irreversible update; call database; select public.orders(id) read; update public.orders(total) write # changes rows, calls f
 
 INSERT INTO orders (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET total = f()
-=> irreversible insert; call database; insert public.orders(id) write; select public.orders(id) read; update public.orders(total) write # adds rows, calls f, changes rows
+=> irreversible insert; call database; insert public.orders(id) write; select public.orders(id) read; update public.orders(total) write # adds rows, changes rows, calls f
 
 INSERT INTO orders (id) VALUES (1) ON CONFLICT (id) WHERE f() = 1 DO NOTHING
 => irreversible insert; call database; insert public.orders(id) write; select public.orders(id) read # adds rows, calls f
@@ -676,4 +676,37 @@ SET LOCAL ROLE NONE
 
 SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE
 => irreversible set; set database # changes the setting SESSION CHARACTERISTICS
+
+SELECT * FROM (SELECT id FROM orders) q FOR UPDATE
+=> write select; lock public.orders(); select public.orders(id) read # locks rows
+
+SELECT * FROM (SELECT id FROM (TABLE orders) r) q FOR SHARE OF q
+=> write select; lock public.orders(); select public.orders(*) read # locks rows
+
+SELECT * FROM (customers c JOIN (SELECT id FROM orders) q USING (id)) AS j FOR NO KEY UPDATE
+=> write select; lock public.customers(); select public.customers(*) read; lock public.orders(); select public.orders(id) read # locks rows
+
+SELECT (SELECT id FROM (SELECT id FROM orders LIMIT 1) z FOR KEY SHARE)
+=> write select; lock public.orders(); select public.orders(id) read # locks rows
+
+DECLARE c CURSOR FOR SELECT 1 FROM generate_series(1, 2), (SELECT id FROM orders) q FOR UPDATE
+=> write declare; lock public.orders(); select public.orders(id) read # locks rows
+
+INSERT INTO orders (id, total) SELECT id, 0 FROM orders ON CONFLICT (id) DO UPDATE SET total = 0
+=> irreversible insert; insert public.orders(id,total) write; select public.orders(id) read; update public.orders(total) # adds rows, changes rows, changes rows without a condition that narrows them
+
+INSERT INTO orders (id) TABLE staging ON CONFLICT (id) DO UPDATE SET total = 0 WHERE excluded.id = 5
+=> irreversible insert; insert public.orders(id) write; select public.orders(id) read; update public.orders(total); select public.staging(*) read # adds rows, changes rows, changes rows without a condition that narrows them
+
+WITH x AS (SELECT id FROM orders) INSERT INTO orders (id) SELECT id FROM x ON CONFLICT (id) DO UPDATE SET total = 0
+=> irreversible insert; insert public.orders(id) write; select public.orders(id) read; update public.orders(total) # adds rows, changes rows, changes rows without a condition that narrows them
+
+INSERT INTO orders (id) (VALUES (1) UNION SELECT id FROM orders) ON CONFLICT (id) DO UPDATE SET total = 0
+=> irreversible insert; insert public.orders(id) write; select public.orders(id) read; update public.orders(total) # adds rows, changes rows, changes rows without a condition that narrows them
+
+INSERT INTO orders (id) SELECT unnest(ARRAY(SELECT id FROM orders)) ON CONFLICT (id) DO UPDATE SET total = 0
+=> irreversible insert; insert public.orders(id) write; select public.orders(id) read; update public.orders(total) # adds rows, changes rows, changes rows without a condition that narrows them
+
+INSERT INTO orders (id) SELECT g FROM unnest(ARRAY(SELECT id FROM orders)) g ON CONFLICT (id) DO UPDATE SET total = 0
+=> irreversible insert; insert public.orders(id) write; select public.orders(id) read; update public.orders(total) # adds rows, changes rows, changes rows without a condition that narrows them
 

@@ -308,3 +308,6 @@ SELECT 'x' IS NORMALIZED, normalize('x'), collation for ('x'), (now(), now()) OV
 SELECT t.name FROM (VALUES (1, 'x')) AS t(id, name) WHERE t.id = $2
 => read select
 
+WITH x AS (SELECT id FROM orders) SELECT * FROM x FOR UPDATE
+=> read select; select public.orders(id)
+

@@ -136,3 +136,15 @@ PREPARE p AS INSERT INTO orders (id) VALUES ($1)
 EXPLAIN (ANALYZE) UPDATE orders SET total = 1 WHERE id = 3
 => write explain; select public.orders(id) read; update public.orders(total) # changes rows
 
+INSERT INTO orders (id, total) SELECT * FROM unnest($1::int[], $2::numeric[]) ON CONFLICT (id) DO UPDATE SET total = excluded.total
+=> write insert; insert public.orders(id,total); select public.orders(id,total) read; update public.orders(total) # adds rows, changes rows
+
+INSERT INTO orders (id, total) VALUES ((SELECT max(id) FROM staging), 1) ON CONFLICT (id) DO UPDATE SET total = excluded.total
+=> write insert; insert public.orders(id,total); select public.orders(id,total) read; update public.orders(total); select public.staging(id) read # adds rows, changes rows
+
+INSERT INTO orders (id, total) SELECT id, total FROM staging WHERE id = 7 ON CONFLICT (id) DO UPDATE SET total = excluded.total
+=> write insert; insert public.orders(id,total); select public.orders(id,total) read; update public.orders(total); select public.staging(id,total) read # adds rows, changes rows
+
+INSERT INTO orders (id, total) SELECT id, total FROM staging ON CONFLICT (id) DO UPDATE SET total = excluded.total WHERE orders.id = 5
+=> write insert; insert public.orders(id,total); select public.orders(id,total) read; update public.orders(total); select public.staging(id,total) read # adds rows, changes rows
+
