@@ -106,8 +106,9 @@ func (r *run) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcome, st
 	}
 	lower, err := r.elevateAll(ctx)
 	if err != nil {
-		r.outcome, r.detail = ambit.Refused, "no right in the database"
-		return r.outcome, r.detail, &refusal{code: pipeline.CodeNoCredential, state: stateRefused, why: printable(err.Error(), 400)}
+		// The cause names the database's address and its administrator: it is for the log.
+		r.outcome, r.detail = ambit.Refused, "no right in the database: "+printable(err.Error(), 400)
+		return r.outcome, r.detail, &refusal{code: pipeline.CodeNoCredential, state: stateRefused, why: "it was approved, but the task's role could not be given the right for it; the log says why"}
 	}
 	defer lower()
 	r.began, r.s.ran = true, r.s.ran+1

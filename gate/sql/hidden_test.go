@@ -304,7 +304,7 @@ func (e *elevations) Elevate(context.Context, ambit.RecordID) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.at = append(e.at, asked); e.fails && len(e.at) == 2 {
-		return errors.New("there is no such right")
+		return errors.New("cannot connect to 10.1.2.3 as chief")
 	}
 	e.live++
 	e.s.pg.Query(e.s.t, "shop", "GRANT SELECT, DELETE ON orders TO ambit_task")
@@ -360,6 +360,12 @@ func TestRightsForTheMoment(t *testing.T) {
 	e.at, e.fails = nil, true
 	e.mu.Unlock()
 	w.plays(t, says("EZI 42501", queryOf("DELETE FROM orders WHERE id = 4")), says("TDCZI", queryOf("SELECT 1")))
+	s.mu.Lock()
+	log := fmt.Sprint(s.ends)
+	s.mu.Unlock()
+	if strings.Contains(w.got.String(), "chief") || !strings.Contains(log, "chief") {
+		t.Errorf("the cause is for the log, and not for the agent: %s", log)
+	}
 	if _, live := e.seen(); live != 0 {
 		t.Errorf("one right was not to be had: %d rights are left", live)
 	}
