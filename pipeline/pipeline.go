@@ -158,7 +158,7 @@ func (p *Pipeline) perform(ctx context.Context, in Intent, id ambit.RecordID, pe
 	}()
 	s, err := p.c.Minter.Mint(ctx, &in.Action)
 	if err != nil {
-		out, detail = ambit.Refused, "no credential"
+		out, detail = ambit.Refused, "no credential: "+clip(err.Error(), 500)
 		return in.stop(id, CodeNoCredential, "the broker gave no credential: "+err.Error())
 	}
 	// The task can be revoked, and the agent hang up, while the log and the

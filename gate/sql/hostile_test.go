@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -315,4 +316,26 @@ func (r teeReader) Read(b []byte) (int, error) {
 	n, err := r.Conn.Read(b)
 	r.log.Write(b[:n])
 	return n, err
+}
+
+// TestNoLeaseNoCause: an agent whose role could not be made is not told where the
+// database is, nor as whom the daemon goes there; the log is.
+func TestNoLeaseNoCause(t *testing.T) {
+	f := newFront(t)
+	f.mint = errors.New("cannot connect to 10.1.2.3 as chief")
+	w, err := dialWire(t.Context(), f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.c.Close()
+	w.c.SetDeadline(time.Now().Add(30 * time.Second))
+	failed, err := w.start(nil)
+	if failed == nil || !strings.Contains(failed.Detail, "no-credential") || strings.Contains(w.got.String(), "chief") || strings.Contains(w.got.String(), "10.1.2.3") {
+		t.Errorf("the agent got %+v, %v", failed, err)
+	}
+	f.shop.mu.Lock()
+	defer f.shop.mu.Unlock()
+	if len(f.ends) != 1 || !strings.Contains(f.ends[0].Detail, "chief") {
+		t.Errorf("the log has %+v", f.ends)
+	}
 }

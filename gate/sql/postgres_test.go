@@ -38,6 +38,7 @@ type shop struct {
 	ends     []pipeline.End
 	asked    []pipeline.Question
 	alerts   []string
+	mint     error
 }
 
 const rolePassword = "a-password-of-the-lease"
@@ -137,7 +138,7 @@ func (s *shop) Outcome(_ context.Context, e pipeline.End) error {
 }
 
 func (s *shop) Mint(context.Context, *ambit.Action) (ambit.SecretValue, error) {
-	return ambit.NewSecret([]byte(rolePassword)), nil
+	return ambit.NewSecret([]byte(rolePassword)), s.mint
 }
 
 // readOnly allows what reads.

@@ -100,11 +100,15 @@ func (g *Gate) unrecorded(ctx context.Context, p *pipeline.Refusal) {
 
 // told is what the agent is told of the pipeline's refusal.
 func told(p *pipeline.Refusal) *pgproto3.ErrorResponse {
-	instead := p.Remedy
-	if p.Code == pipeline.CodePending {
+	instead, why := p.Remedy, p.Why
+	switch p.Code {
+	case pipeline.CodeNoCredential:
+		// The cause names where the database is and its administrator.
+		why = "the broker gave no credential; the log says why"
+	case pipeline.CodePending:
 		instead = "Send the identical statement again once a person has approved it (ticket " + p.Ticket + ")."
 	}
-	return message(stateRefused, describe(&p.Action), p.Code, p.Why, instead, p.Record)
+	return message(stateRefused, describe(&p.Action), p.Code, why, instead, p.Record)
 }
 
 // message is a refusal as a client shows it: what was refused, why, and what to do
