@@ -89,9 +89,9 @@ func (o *Once) join(ctx context.Context, s *session, order broker.Order) error {
 			sql := fmt.Sprintf("DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s) THEN CREATE ROLE %s NOLOGIN; END IF; END $$;\n"+
 				"COMMENT ON ROLE %s IS 'Ambit: a right for one approved statement'; ALTER ROLE %s VALID UNTIL %s;\n", literal(r), r, r, r, literal(until))
 			for _, g := range o.groups {
-				sql += "GRANT " + g.name + " TO " + r + ";\n"
+				sql += "GRANT " + g.name + " TO " + r + s.inheritOnly() + ";\n"
 			}
-			if _, err := s.run(ctx, sql+"GRANT "+r+" TO "+base); err != nil {
+			if _, err := s.run(ctx, sql+"GRANT "+r+" TO "+base+s.inheritOnly()); err != nil {
 				return err
 			}
 			return o.p.at("before the right is there")

@@ -265,7 +265,7 @@ func (p *Provider) create(s *session, lease, verifier, until string) string {
 		fmt.Fprintf(&b, "ALTER ROLE %s SET %s = %s;\n", r, name, value)
 	}
 	for _, g := range p.groups {
-		fmt.Fprintf(&b, "GRANT %s TO %s;\n", g.name, r)
+		fmt.Fprintf(&b, "GRANT %s TO %s%s;\n", g.name, r, s.inheritOnly())
 	}
 	fmt.Fprintf(&b, "ALTER ROLE %s LOGIN INHERIT CONNECTION LIMIT %d PASSWORD %s VALID UNTIL %s;\n", r, sessions, literal(verifier), literal(until))
 	fmt.Fprintf(&b, "SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %s", literal(r))
@@ -290,6 +290,16 @@ func (p *Provider) settings(s *session) map[string]string {
 func (s *session) version() (n int) {
 	_, _ = fmt.Sscanf(s.c.ParameterStatus("server_version"), "%d", &n)
 	return n
+}
+
+// inheritOnly ends a GRANT of a role: its rights, and not to become it. A session that
+// became a group would keep its rights when it is a member no more. Before PostgreSQL 16
+// the one cannot be had without the other.
+func (s *session) inheritOnly() string {
+	if s.version() >= 16 {
+		return " WITH INHERIT TRUE, SET FALSE"
+	}
+	return ""
 }
 
 // until is an expression for an end as the database's own clock has it: the daemon's

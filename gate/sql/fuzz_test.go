@@ -138,7 +138,7 @@ func (s *tallies) runs(t testing.TB, code []byte) {
 func TestMessagesInAnyOrder(t *testing.T) {
 	s := newTallies(t)
 	rnd := rand.New(rand.NewPCG(uint64(len(brokenStatement)), 1))
-	for range 150 {
+	for range 80 {
 		code := make([]byte, 2*(4+rnd.IntN(24)))
 		for i := range code {
 			code[i] = byte(rnd.Uint32())
