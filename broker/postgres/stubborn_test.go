@@ -131,6 +131,11 @@ func TestStubbornLeasesOfAnOrdinaryAdministrator(t *testing.T) {
 	w.exec("REASSIGN OWNED BY warden TO postgres; DROP OWNED BY warden; DROP ROLE warden")
 }
 
+// from16 says whether the server is PostgreSQL 16 or later.
+func (w *world) from16() bool {
+	return w.exec("SELECT current_setting('server_version_num')::int >= 160000")[0][0] == "t"
+}
+
 // TestNoRightIsKept: a session that made the most of an approved statement's right while
 // it had it, by the role between, a prepared statement or an open transaction, has
 // nothing of it afterwards.
@@ -147,7 +152,7 @@ func TestNoRightIsKept(t *testing.T) {
 		"by what it prepared": w.stays(url, "PREPARE d AS DELETE FROM orders WHERE id = 7", "EXECUTE d"),
 		"in a transaction":    w.stays(url, "BEGIN ISOLATION LEVEL REPEATABLE READ", "DELETE FROM orders WHERE id = 8", "SAVEPOINT a"),
 	}
-	if w.exec("SELECT current_setting('server_version_num')::int >= 160000")[0][0] == "t" {
+	if w.from16() {
 		for _, role := range []string{Role(once.ID), o.groups[len(o.groups)-1].name} {
 			if _, err := query(url, "SET ROLE "+role); code(err) != "42501" {
 				t.Errorf("it became %s: %v", role, err)

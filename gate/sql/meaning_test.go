@@ -59,9 +59,15 @@ func TestOtherEncodings(t *testing.T) {
 // database as for the agent.
 func TestNothingEndsABatch(t *testing.T) {
 	s := newShop(t, ambittest.PostgresConfig{}, nil)
-	s.raw().plays(t,
-		says("12CZI", parseOf("", "UPDATE orders SET note = 'kept' WHERE id = 1"), &pgproto3.Bind{}, executeOf(""), queryOf(" -- nothing")),
-		says("1EZI 42703", parseOf("", "SELECT 1"), parseOf("", "SELECT nosuch"), &pgproto3.Sync{}))
+	w := s.raw()
+	switch got := w.says(t, parseOf("", "UPDATE orders SET note = 'kept' WHERE id = 1"), &pgproto3.Bind{}, executeOf(""), queryOf(" -- nothing")); got {
+	case "12CZI":
+	case "12CZT":
+		return // PostgreSQL 18 ends it for nobody, and says so
+	default:
+		t.Errorf("the agent got %s", got)
+	}
+	w.plays(t, says("1EZI 42703", parseOf("", "SELECT 1"), parseOf("", "SELECT nosuch"), &pgproto3.Sync{}))
 	if got := s.pg.Query(t, "shop", "SELECT note FROM orders WHERE id = 1"); got != "kept" {
 		t.Errorf("what the agent was told is done is %q", got)
 	}
