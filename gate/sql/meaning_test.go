@@ -72,3 +72,26 @@ func TestNothingEndsABatch(t *testing.T) {
 		t.Errorf("what the agent was told is done is %q", got)
 	}
 }
+
+// TestChangedSearchPath: a call that was allowed changes where names are looked up; the
+// session ends, for what comes next would be read in another way than the server does.
+func TestChangedSearchPath(t *testing.T) {
+	s := newShop(t, ambittest.PostgresConfig{}, nil)
+	var version int
+	if _, err := fmt.Sscanf(s.pg.Query(t, "shop", "SHOW server_version"), "%d", &version); err != nil {
+		t.Fatal(err)
+	}
+	if version < 18 {
+		t.Skipf("this server's version %d does not tell when it changes", version)
+	}
+	w := s.raw()
+	w.plays(t, says("TDCZI", queryOf("SELECT set_config('search_path', 'public, pg_temp', false)")), says("CZI", queryOf("DISCARD ALL")), says("TDCZI", queryOf("SELECT 1")))
+	_ = w.send(queryOf("SELECT set_config('search_path', 'pg_temp, public', false)"))
+	if kinds, _, err := w.until(); err == nil {
+		if err := w.send(queryOf("SELECT 1")); err == nil {
+			if kinds, _, err = w.until(); err == nil {
+				t.Errorf("the session goes on: %s", kinds)
+			}
+		}
+	}
+}

@@ -148,6 +148,11 @@ func (s *session) note(kind byte, body []byte) (ev event, show bool, err error) 
 		if m.Name == "client_encoding" && m.Value != "UTF8" || m.Name == "standard_conforming_strings" && m.Value != "on" {
 			return ev, false, errors.New(m.Name + " was changed")
 		}
+		// So does where names are looked up, and who the session is, as far as the server
+		// tells (search_path since PostgreSQL 18): a call that was approved can change it.
+		if was, told := s.up.params[m.Name]; told && restedOn(m.Name) && m.Value != was {
+			return ev, false, errors.New(m.Name + " was changed")
+		}
 		if readsValues(m.Name) {
 			s.reading[m.Name] = m.Value
 		}
