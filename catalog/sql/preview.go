@@ -1,6 +1,8 @@
 package sql
 
 import (
+	"slices"
+
 	"ambit"
 	"ambit/catalog/sql/grammar"
 )
@@ -9,34 +11,39 @@ import (
 const previewRows = 10
 
 // Preview gives, for an UPDATE or DELETE, the statements that show what it
-// would touch: one that counts the rows, one that returns the first ten. They
-// are made of the statement's own tree by the grammar's writer. Their
-// parameters are those of the statement, by number; since some may not occur,
-// they are prepared with the types that the server reports for the statement.
+// would touch: one that counts the rows, one that returns the first ten, of them
+// the given columns of the changed relation; without any, all. They are made of
+// the statement's own tree by the grammar's writer. Their parameters are those of
+// the statement, by number; since some may not occur, they are prepared with the
+// types that the server reports for the statement. They read what the condition
+// reads, and no system columns, which a role with rights on columns may not read.
 // There is no preview when the statement is of another kind, changes more than
-// one relation, or calls what is not known to only read.
-func (p *Parser) Preview(s Statement) (count, rows string, ok bool) {
+// one relation, or calls what is not known to only read: then why says it to people.
+func (p *Parser) Preview(s Statement, columns ...string) (count, rows, why string) {
 	list, err := p.g.Parse(s.Text)
-	if err != nil || len(list) != 1 || !previewable(s) {
-		return "", "", false
+	if err != nil || len(list) != 1 {
+		return "", "", "it is not one statement that can be read"
 	}
 	n := list[0].Tree
-	from := "from_clause"
-	if n.Is("DeleteStmt") {
-		from = "using_clause"
-	} else if !n.Is("UpdateStmt") {
-		return "", "", false
+	v := view{n, "from_clause"}
+	switch {
+	case n.Is("DeleteStmt"):
+		v.from = "using_clause"
+	case n.Is("UpdateStmt"):
+	case s.Effect == ambit.Read:
+		return "", "", "it is no UPDATE or DELETE, and only reads"
+	default:
+		return "", "", "it is no UPDATE or DELETE"
 	}
-	if hasNode(n, "CurrentOfExpr") {
-		return "", "", false
+	if why := v.hidden(s); why != "" {
+		return "", "", why
 	}
-	v := view{n, from}
 	count, ok1 := p.write(v.count())
-	rows, ok2 := p.write(v.rows())
+	rows, ok2 := p.write(v.rows(columns))
 	if !ok1 || !ok2 {
-		return "", "", false
+		return "", "", "its condition cannot be written down again exactly as it was read"
 	}
-	return count, rows, true
+	return count, rows, ""
 }
 
 // write makes text of a statement, and holds it against the grammar and the classifier:
@@ -51,20 +58,40 @@ func (p *Parser) write(statement *grammar.Node) (text string, ok bool) {
 	return text, err == nil && len(list) == 1 && grammar.Same(list[0].Tree, statement) && p.reads(text)
 }
 
-// previewable says whether a statement changes one relation and otherwise only
-// reads.
-func previewable(s Statement) bool {
+// hidden says why an UPDATE or DELETE has no preview; "" when it has one: it changes one
+// relation and otherwise only reads.
+func (v view) hidden(s Statement) string {
 	changes := 0
 	for _, a := range s.Accesses {
 		switch {
 		case a.Operation == "sql.select" && a.Effect == ambit.Read:
 		case (a.Operation == "sql.update" || a.Operation == "sql.delete") && a.Table != "":
 			changes++
+		case a.Operation == "sql.call":
+			return "it calls what is not known to only read"
 		default:
-			return false
+			return "it does more than to change the rows of one table"
 		}
 	}
-	return changes == 1
+	switch {
+	case changes != 1:
+		return "it changes more than one table"
+	case hasNode(v.n, "CurrentOfExpr"):
+		return "it changes the row that a cursor is at"
+	case v.shadowed():
+		// What is changed is the table; a query would read the agent's WITH in its place.
+		return "a WITH query in it has the name of the table"
+	}
+	return ""
+}
+
+// shadowed says whether the changed relation's name means another one in a query.
+func (v view) shadowed() bool {
+	rel, with := v.n.Node("relation"), v.n.Node("with_clause")
+	if with == nil || rel.Text("schemaname") != "" {
+		return false
+	}
+	return slices.ContainsFunc(with.List("ctes"), func(c *grammar.Node) bool { return c.Text("ctename") == rel.Text("relname") })
 }
 
 // reads holds what was written against the classifier: a preview is a read.
@@ -107,45 +134,54 @@ func noSetOperation() grammar.Field { return grammar.Field{Name: "op", Num: 1} }
 // noLimit is LIMIT_OPTION_DEFAULT.
 func noLimit() grammar.Field { return grammar.Field{Name: "limit_option", Num: 1} }
 
-// selects makes SELECT … FROM the relations WHERE the condition.
+// selects makes SELECT … FROM the changed relation WHERE the condition; with other
+// relations beside it, WHERE there are rows of theirs that meet the condition, since
+// a row of the changed relation can come up more than once with them.
 func (v view) selects(more ...grammar.Field) *grammar.Node {
-	fields := append(more, one("from_clause", append([]*grammar.Node{v.n.Node("relation")}, v.n.List(v.from)...)...), noSetOperation())
-	for _, f := range []string{"where_clause", "with_clause"} {
-		if c := v.n.Node(f); c != nil {
-			fields = append(fields, one(f, c))
-		}
+	fields := append(more, one("from_clause", v.n.Node("relation")), noSetOperation())
+	if c := v.condition(); c != nil {
+		fields = append(fields, one("where_clause", c))
+	}
+	if w := v.n.Node("with_clause"); w != nil {
+		fields = append(fields, one("with_clause", w))
 	}
 	return grammar.Make("SelectStmt", fields...)
+}
+
+func (v view) condition() *grammar.Node {
+	where, others := v.n.Node("where_clause"), v.n.List(v.from)
+	if len(others) == 0 {
+		return where
+	}
+	fields := []grammar.Field{one("target_list", output(integer(1))), one("from_clause", others...), noSetOperation(), noLimit()}
+	if where != nil {
+		fields = append(fields, one("where_clause", where))
+	}
+	return grammar.Make("SubLink", grammar.Field{Name: "sub_link_type", Num: 1}, one("subselect", grammar.Make("SelectStmt", fields...))) // EXISTS_SUBLINK
+}
+
+func integer(n uint64) *grammar.Node {
+	return grammar.Make("A_Const", one("ival", grammar.Make("Integer", grammar.Field{Name: "ival", Num: n})))
 }
 
 // target is a column of the changed relation.
 func (v view) target(column *grammar.Node) *grammar.Node {
 	of, _ := target(v.n.Node("relation"))
-	return grammar.Make("ColumnRef", one("fields", word(of.name), column))
-}
-
-// row is what tells the rows of the changed relation apart: with other
-// relations beside it, a row can come up more than once.
-func (v view) row() []*grammar.Node {
-	return []*grammar.Node{v.target(word("tableoid")), v.target(word("ctid"))}
+	return output(grammar.Make("ColumnRef", one("fields", word(of.name), column)))
 }
 
 func (v view) count() *grammar.Node {
-	call := output(grammar.Make("FuncCall", one("funcname", word("count")), grammar.Field{Name: "agg_star", Num: 1}, grammar.Field{Name: "funcformat", Num: 1}))
-	if len(v.n.List(v.from)) == 0 {
-		return v.selects(one("target_list", call), noLimit())
-	}
-	id := v.row()
-	rows := v.selects(one("distinct_clause", id...), one("target_list", output(id[0]), output(id[1])), noLimit())
-	from := grammar.Make("RangeSubselect", one("subquery", rows), one("alias", grammar.Make("Alias", grammar.Field{Name: "aliasname", Text: "touched"})))
-	return grammar.Make("SelectStmt", one("target_list", call), one("from_clause", from), noSetOperation(), noLimit())
+	call := grammar.Make("FuncCall", one("funcname", word("count")), grammar.Field{Name: "agg_star", Num: 1}, grammar.Field{Name: "funcformat", Num: 1})
+	return v.selects(one("target_list", output(call)), noLimit())
 }
 
-func (v view) rows() *grammar.Node {
-	limit := grammar.Make("A_Const", one("ival", grammar.Make("Integer", grammar.Field{Name: "ival", Num: previewRows})))
-	fields := []grammar.Field{one("target_list", output(v.target(grammar.Make("A_Star")))), one("limit_count", limit), {Name: "limit_option", Num: 2}} // LIMIT_OPTION_COUNT
-	if len(v.n.List(v.from)) > 0 {
-		fields = append(fields, one("distinct_clause", v.row()...))
+func (v view) rows(columns []string) *grammar.Node {
+	var out []*grammar.Node
+	for _, c := range columns {
+		out = append(out, v.target(word(c)))
 	}
-	return v.selects(fields...)
+	if len(out) == 0 {
+		out = append(out, v.target(grammar.Make("A_Star")))
+	}
+	return v.selects(one("target_list", out...), one("limit_count", integer(previewRows)), grammar.Field{Name: "limit_option", Num: 2}) // LIMIT_OPTION_COUNT
 }

@@ -22,6 +22,10 @@ func TestPreview(t *testing.T) {
 		"UPDATE ONLY orders SET (total, city) = (1, 'x') WHERE id = ANY(ARRAY[1, 2, 99])",
 		"DELETE FROM orders WHERE city = 'c2' RETURNING id",
 		"DELETE FROM orders o USING todo t WHERE t.order_id = o.id AND t.batch = 1",
+		"DELETE FROM orders USING todo WHERE order_id = id AND batch = 1",
+		"DELETE FROM orders USING todo",
+		"DELETE FROM orders USING todo WHERE batch = 7",
+		"DELETE FROM orders USING orders o WHERE o.id = orders.id + 35",
 		"UPDATE orders SET total = t.batch FROM todo t JOIN todo u USING (order_id) WHERE t.order_id = orders.id",
 		"WITH x AS (SELECT order_id FROM todo WHERE batch = 0) DELETE FROM orders WHERE id IN (SELECT order_id FROM x)",
 		`DELETE FROM orders WHERE city = E'it\'s' OR city = $$c1$$ -- with a comment`,
@@ -30,9 +34,9 @@ func TestPreview(t *testing.T) {
 		if err != nil || len(list) != 1 {
 			t.Fatal(text, err)
 		}
-		count, rows, ok := shared().Preview(list[0])
-		if !ok {
-			t.Errorf("%s: no preview", text)
+		count, rows, why := shared().Preview(list[0])
+		if why != "" {
+			t.Errorf("%s: no preview: %s", text, why)
 			continue
 		}
 		const split = "SELECT '--'"
@@ -69,6 +73,9 @@ func TestPreviewKeepsParameters(t *testing.T) {
 		"EXPLAIN ANALYZE DELETE FROM orders":                       "",
 		"WITH x AS (DELETE FROM a RETURNING id) DELETE FROM orders WHERE id IN (SELECT id FROM x)": "",
 		"DELETE FROM orders WHERE id = nextval('s')":                                               "",
+		"WITH orders AS (SELECT 1 AS id) DELETE FROM orders":                                       "",
+		"WITH orders AS (SELECT 1 AS id) DELETE FROM s.orders":                                     "WITH orders AS (SELECT 1 AS id) SELECT count(*) FROM s.orders\nWITH orders AS (SELECT 1 AS id) SELECT orders.* FROM s.orders LIMIT 10",
+		"DELETE FROM orders o USING todo t WHERE t.id = o.id":                                      "SELECT count(*) FROM orders o WHERE EXISTS (SELECT 1 FROM todo t WHERE t.id = o.id)\nSELECT o.* FROM orders o WHERE EXISTS (SELECT 1 FROM todo t WHERE t.id = o.id) LIMIT 10",
 		// The grammar's writer leaves these parentheses out, which makes them other conditions.
 		"DELETE FROM orders WHERE paid BETWEEN false AND (true = shipped)": "",
 		"DELETE FROM orders WHERE (total > id) IN (true)":                  "",
@@ -78,12 +85,25 @@ func TestPreviewKeepsParameters(t *testing.T) {
 		if err != nil || len(list) != 1 {
 			t.Fatal(text, err)
 		}
-		count, rows, ok := shared().Preview(list[0])
-		if got := strings.Trim(count+"\n"+rows, "\n"); got != want || ok != (want != "") {
-			t.Errorf("%s:\n%s\nwant\n%s", text, got, want)
+		count, rows, why := shared().Preview(list[0])
+		if got := strings.Trim(count+"\n"+rows, "\n"); got != want || (why == "") != (want != "") {
+			t.Errorf("%s:\n%s %s\nwant\n%s", text, got, why, want)
 		}
 	}
-	if _, _, ok := shared().Preview(Statement{}); ok {
+	if _, _, why := shared().Preview(Statement{}); why == "" {
 		t.Error("nothing has a preview")
+	}
+}
+
+// TestPreviewOfColumns: a preview shows the columns that it is given, whatever they
+// are called.
+func TestPreviewOfColumns(t *testing.T) {
+	list, err := shared().Parse("UPDATE orders o SET total = 0 WHERE id = 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rows, why := shared().Preview(list[0], "id", "Order", `a"b; DROP TABLE orders`)
+	if want := `SELECT o.id, o."Order", o."a""b; DROP TABLE orders" FROM orders o WHERE id = 1 LIMIT 10`; rows != want || why != "" {
+		t.Errorf("%s %s, want %s", rows, why, want)
 	}
 }

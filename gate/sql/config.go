@@ -22,7 +22,7 @@ type Names interface {
 // Reader reads statements; [sql.Parser] is one.
 type Reader interface {
 	Parse(text string) ([]sql.Statement, error)
-	Preview(s sql.Statement) (count, rows string, ok bool)
+	Preview(s sql.Statement, columns ...string) (count, rows, why string)
 }
 
 // Elevator gives the task's role in the database the right for one action that a

@@ -63,7 +63,9 @@ func (words) Parse(text string) (out []sql.Statement, err error) {
 	return out, nil
 }
 
-func (words) Preview(sql.Statement) (count, rows string, ok bool) { return "", "", false }
+func (words) Preview(sql.Statement, ...string) (count, rows, why string) {
+	return "", "", "it is no statement of SQL"
+}
 
 // noNames is a resolver that has answered nothing.
 type noNames struct{}

@@ -414,7 +414,7 @@ func TestAskedStatements(t *testing.T) {
 			t.Fatalf("%s: %+v", mode, err)
 		}
 		q := s.asked[len(s.asked)-1]
-		for _, want := range []string{"UPDATE orders", "mended " + mode, "public.orders", "it would touch 1 rows", "id: 7", "total: 70"} {
+		for _, want := range []string{"UPDATE orders", "mended " + mode, "public.orders", "it would touch 1 row\n", "id: 7", "total: 70"} {
 			if !strings.Contains(q.Preview, want) {
 				t.Errorf("%s: the question lacks %q:\n%s", mode, want, q.Preview)
 			}

@@ -199,13 +199,19 @@ func (u *upstream) read() (kind byte, body []byte, err error) {
 	return kind, body, err
 }
 
+// errDatabase is an error that the database reported.
+type errDatabase struct{ state, message string }
+
+// Error holds the state and the message.
+func (e *errDatabase) Error() string { return "the database refused: " + e.state + " " + e.message }
+
 // unexpected is the error of a message that does not belong there. Of an error it
 // keeps the state and the message, which name no secret.
 func unexpected(kind byte, body []byte) error {
 	if kind == 'E' {
 		var m pgproto3.ErrorResponse
 		if m.Decode(body) == nil {
-			return fmt.Errorf("the database refused: %s %s", printable(m.Code, 5), printable(m.Message, 200))
+			return &errDatabase{printable(m.Code, 5), printable(m.Message, 200)}
 		}
 	}
 	return fmt.Errorf("the database sent an unexpected message %q", kind)

@@ -262,7 +262,7 @@ echo again; u 'UPDATE orders SET total = 1 WHERE id = 7'
 	run := start(t, c)
 	run.says(t, "ambit refused sql.update on public.orders")
 	q := asked(t, h)
-	has(t, "the question", q.Operation+" "+q.Resource+" "+q.Screen, "sql.update", "UPDATE orders SET total = 1 WHERE id = 7", "it would touch 1 rows", "total: 70")
+	has(t, "the question", q.Operation+" "+q.Resource+" "+q.Screen, "sql.update", "UPDATE orders SET total = 1 WHERE id = 7", "it would touch 1 row\n", "total: 70")
 	if got := d.Query(t, "shop", "SELECT total FROM orders WHERE id = 7"); got != "70" {
 		t.Errorf("before anybody approved the total is %s", got)
 	}
