@@ -27,6 +27,9 @@ const (
 	maxSeenText = 16 << 10 // bytes of one
 )
 
+// SyntaxError is the error of a text that is not in PostgreSQL's grammar.
+type SyntaxError = grammar.SyntaxError
+
 // NewParser returns a parser. What makes the grammar ready sooner is kept in
 // codeCache, a folder of the person's that no agent can write; "" keeps nothing.
 func NewParser(codeCache string) *Parser {
@@ -44,7 +47,7 @@ func (p *Parser) Start() error {
 // Parse splits the text into its statements and says what each would do. It
 // refuses what is not UTF-8, has NUL bytes, is not in PostgreSQL's grammar, or
 // is over a bound of size, nesting, time or memory. An empty text, or one of
-// comments, has no statements. The result is shared: it must not be changed.
+// comments, has no statements. What is not in the grammar is a [SyntaxError]. The result is shared: it must not be changed.
 func (p *Parser) Parse(text string) ([]Statement, error) {
 	p.mu.Lock()
 	seen, ok := p.seen[text]

@@ -113,7 +113,9 @@ func (r *run) actions(text string) *refusal {
 			if size > maxArg || r.unseen != "" {
 				asks := r.s.g.c.Foresee != nil && r.s.g.c.Foresee(&x) == ambit.Ask
 				if asks && (!r.whole || r.unseen != "") {
-					return r.cannotAsk()
+					bad := r.cannotAsk()
+					bad.what = describe(&x)
+					return bad
 				}
 				if !asks && size > maxArg {
 					// Who is asked sees it all; else the log need not hold it all.

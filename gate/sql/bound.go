@@ -50,6 +50,16 @@ func (s *session) foreseen(st *sql.Statement) bool {
 
 // unfit refuses statements whose meaning this connection could lose sight of.
 func (s *session) unfit(st *sql.Statement) *refusal {
+	bad := s.losing(st)
+	if bad != nil {
+		x := s.touch(sql.Access{Operation: orText(st.Operation, "sql.unknown")})
+		bad.what = describe(&x)
+	}
+	return bad
+}
+
+// losing is the refusal of a statement whose meaning would be lost sight of, or nil.
+func (s *session) losing(st *sql.Statement) *refusal {
 	switch {
 	case st.Kind == sql.KindPrepare && st.Operation == "sql.prepare" || st.Kind == sql.KindExecute:
 		// What is prepared by SQL could be executed by its name later, as another one.

@@ -157,7 +157,7 @@ func (s *session) query(ctx context.Context, body []byte) error {
 	}
 	list, err := s.g.c.Reader.Parse(m.String)
 	if err != nil {
-		return s.stop(ctx, notUnderstood(err.Error()), true)
+		return s.stop(ctx, unread(err), true)
 	}
 	if bad := s.readable(m.String, list); bad != nil {
 		return s.stop(ctx, bad, true)

@@ -39,7 +39,7 @@ func (s *session) parse(ctx context.Context, body []byte) error {
 	list, err := s.g.c.Reader.Parse(m.Query)
 	switch {
 	case err != nil:
-		return s.stop(ctx, notUnderstood(err.Error()), false)
+		return s.stop(ctx, unread(err), false)
 	case len(list) > 1:
 		return s.stop(ctx, notUnderstood("a prepared statement is one statement"), false)
 	}
@@ -269,6 +269,7 @@ func (s *session) listen(on bool) (failed bool) {
 // if the database had said so: an open transaction is rolled back at its end, and
 // nothing that came before in the same batch stays.
 func (s *session) stop(ctx context.Context, bad *refusal, simple bool) error {
+	bad.what = orText(bad.what, "the statement")
 	return s.fail(s.g.refuse(ctx, s.a.connAction(), bad), simple)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"ambit"
+	"ambit/catalog/sql"
 	"ambit/pipeline"
 )
 
@@ -33,6 +34,7 @@ const (
 const (
 	stateRefused  = "42501" // insufficient_privilege
 	stateProtocol = "08P01" // protocol_violation
+	stateSyntax   = "42601" // syntax_error
 	stateUpstream = "08006" // connection_failure
 	stateMemory   = "54000" // program_limit_exceeded
 )
@@ -45,6 +47,8 @@ type refusal struct {
 	why     string // shown to the agent
 	instead string // what the agent can do
 	alert   string // kind of alert, or none
+	what    string // what is refused; the connection when it is ""
+	says    string // the message, when it is another one than that what was refused
 }
 
 // Error says why, as the agent is told.
@@ -58,6 +62,18 @@ func notUnderstood(why string) *refusal {
 	return &refusal{code: CodeUnknown, state: stateRefused, why: why, instead: "Send one plain statement at a time."}
 }
 
+// unread is the refusal of a text that the gate cannot read. What is not in the grammar
+// the database would not have taken either, and says so in the database's own words:
+// an agent mends it, and asks for no rights.
+func unread(err error) *refusal {
+	bad, ok := errors.AsType[*sql.SyntaxError](err)
+	if !ok {
+		return notUnderstood(err.Error())
+	}
+	return &refusal{code: CodeUnknown, state: stateSyntax, says: printable(bad.Message, 1000), why: "the statement could not be read, and was not sent: " + bad.Message,
+		instead: "Mend the statement."}
+}
+
 // ArgRefused is the argument of an action that a gate refused by itself: the code
 // and why.
 const ArgRefused = "refused"
@@ -69,7 +85,7 @@ func (g *Gate) refuse(ctx context.Context, a ambit.Action, r *refusal) *pgproto3
 	if r.alert != "" {
 		g.c.Alert(ctx, r.alert, a, r.why)
 	}
-	refused := describe(&a)
+	refused := orText(r.what, describe(&a))
 	a.Service = ""
 	a.Args = maps.Clone(a.Args)
 	if a.Args == nil {
@@ -88,7 +104,9 @@ func (g *Gate) refuse(ctx context.Context, a ambit.Action, r *refusal) *pgproto3
 		}
 		g.unrecorded(ctx, p)
 	}
-	return message(r.state, refused, r.code, r.why, instead, record)
+	m := message(r.state, refused, r.code, r.why, instead, record)
+	m.Message = orText(r.says, m.Message)
+	return m
 }
 
 // unrecorded raises the alarm for a refusal that is not in the log.

@@ -313,7 +313,9 @@ func (s *session) handle(ctx context.Context, f frame) error {
 		return nil // of a COPY that has failed (section 53.2.6)
 	case 'F':
 		// A call by a function's number, which no statement shows.
-		return s.stop(ctx, notUnderstood("a function is called by its number (FunctionCall): nobody can read what it does"), true)
+		bad := notUnderstood("a function is called by its number (FunctionCall): nobody can read what it does")
+		bad.what = "a function call"
+		return s.stop(ctx, bad, true)
 	case 'X':
 		return errTerminate
 	}
