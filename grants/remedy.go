@@ -235,6 +235,9 @@ func (g *Grants) smallest(a *ambit.Action, f Facts) (line, no string) {
 	if !ok {
 		return g.newService(a)
 	}
+	if k.Name == "files" && a.Effect.Worst() == ambit.Irreversible {
+		return "", "no line can give it: the walls ask nobody"
+	}
 	named := *a
 	named.Resource.Segments = repo
 	text := g.patternText(&named, s, k)
@@ -246,22 +249,34 @@ func (g *Grants) smallest(a *ambit.Action, f Facts) (line, no string) {
 
 // lineText writes a line under its section.
 func lineText(a *ambit.Action, service, text string, k Kind, ref string) string {
-	section := map[ambit.Effect]string{ambit.Read: "read", ambit.Write: "write"}[a.Effect.Worst()]
-	if section == "" {
-		section = "ask"
-	}
+	section := sectionOf(a, k)
 	var b strings.Builder
-	b.WriteString(section + ":\n  - " + service + ": " + quote(text) + "\n")
-	if _, known := k.operation(a.Operation); known && section != "read" && k.Name != "files" {
+	b.WriteString(section.String() + ":\n  - " + service + ": " + quote(text) + "\n")
+	if _, known := k.operation(a.Operation); known && section != SectionRead && k.Name != "files" {
 		b.WriteString("    operations: [" + strings.TrimPrefix(a.Operation, k.prefix()) + "]\n")
 	}
 	if ref != "" {
 		b.WriteString("    refs: [" + quote(ref) + "]\n")
 	}
-	if section != "read" {
+	if section != SectionRead {
 		b.WriteString("    because: \"…\"\n")
 	}
 	return b.String()
+}
+
+// sectionOf is the section that a line which names the action's operation can stand in:
+// what cannot be undone in general is asked about, also where this action of it can.
+func sectionOf(a *ambit.Action, k Kind) Section {
+	known := k.effects(a.Operation)
+	undone := len(known) == 0 || slices.ContainsFunc(known, func(o Operation) bool { return o.Effect.Worst() != ambit.Irreversible })
+	reads := slices.ContainsFunc(k.Operations, func(o Operation) bool { return o.Effect.Worst() == ambit.Read })
+	switch e := a.Effect.Worst(); {
+	case e == ambit.Read && reads:
+		return SectionRead
+	case e != ambit.Irreversible && undone:
+		return SectionWrite
+	}
+	return SectionAsk
 }
 
 // pushed parts a resource into the repository and the ref that a push is about; the

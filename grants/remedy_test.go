@@ -65,6 +65,60 @@ func TestRemedyWorks(t *testing.T) {
 	}
 }
 
+// TestRemedyLoads: for every operation of every kind, whatever effect an action has by it,
+// what a remedy proposes loads, and gives the action or has a person asked.
+func TestRemedyLoads(t *testing.T) {
+	services := map[string]string{
+		"http": "svc: {kind: http, host: api.example.com}", "github": "svc: {kind: github}", "anthropic": "svc: {kind: anthropic}", "openai": "svc: {kind: openai}",
+		"tcp": "svc: {kind: tcp, host: db.internal, port: 5432}", "web": "", "files": "",
+		"postgres": `svc: {kind: postgres, address: "db.internal:5433", database: shop, ca: ca.pem, credential: {env: SHOP_ADMIN_URL}}`,
+	}
+	segments := map[string][][]string{
+		"http": {{"api.example.com", "a", "b"}}, "repo": {{"acme", "web"}}, "api": {{"messages"}}, "tcp": {{"db.internal:5432"}}, "file": {{"etc", "x"}},
+		kindTable: {{"public", "orders"}, {"shop"}},
+	}
+	for _, k := range testKinds().List {
+		decl, ok := services[k.Name]
+		if !ok {
+			t.Fatalf("the kind %s has no service here", k.Name)
+		}
+		head := "agent: a\n"
+		name := orElse(map[string]string{"web": "web", "files": "files"}[k.Name], "svc")
+		if decl != "" {
+			head += "services:\n  " + decl + "\n"
+		}
+		before := mustLoad(t, head)
+		for _, o := range k.Operations {
+			for _, e := range []ambit.Effect{ambit.Read, ambit.Write, ambit.Irreversible} {
+				for _, segs := range segments[k.Resource] {
+					a := ambit.Action{Agent: "a", Service: name, Operation: o.Name, Effect: e, Resource: ambit.Resource{Kind: k.Resource, Segments: segs}}
+					if k.Resource == kindTable && len(segs) == 1 {
+						a.Resource.Kind = kindDatabase
+					}
+					remedyLoads(t, before, head, &a)
+				}
+			}
+		}
+	}
+}
+
+func remedyLoads(t *testing.T, before *Grants, head string, a *ambit.Action) {
+	t.Helper()
+	remedy := before.Remedy(a)
+	_, line, ok := strings.Cut(remedy, "it would take:\n")
+	if !ok {
+		return
+	}
+	after, err := Load("ambit.yaml", []byte(head+line), testKinds(), noon())
+	if err != nil {
+		t.Errorf("%s %s %s: the remedy does not load: %v\n%s", a.Effect, a.Operation, a.Resource, err, line)
+		return
+	}
+	if d := after.DecideWith(a, Facts{Now: noon()}); d.Verdict == ambit.Deny || d.Verdict == ambit.Allow && a.Effect == ambit.Irreversible {
+		t.Errorf("%s %s %s: %+v after\n%s", a.Effect, a.Operation, a.Resource, d, line)
+	}
+}
+
 // onlyThat tries neighbours of the action.
 func onlyThat(t *testing.T, g *Grants, text string) {
 	t.Helper()
