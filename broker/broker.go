@@ -56,7 +56,7 @@ type Provider interface {
 	// Name is the provider's kind, "static", and is kept with its leases.
 	Name() string
 	// Mint makes one credential. An error may leave one behind that the order's
-	// lease id names.
+	// lease id names, but for one that is [ErrNotMade].
 	Mint(ctx context.Context, o Order) (Credential, error)
 	// Revoke ends what Mint made for a lease, if anything. To revoke what is
 	// already gone, or was never made, is no error.
@@ -81,6 +81,11 @@ type Lasting interface {
 	// who wipes it and keeps it sealed only.
 	Recipe() ([]byte, error)
 }
+
+// ErrNotMade is in an error of Mint that certainly left nothing behind: nothing that
+// makes a credential was sent, or the service answered that it did not make it. A
+// lease that is so is over at once; of every other error nobody knows.
+var ErrNotMade = errors.New("nothing was made")
 
 // ErrGone is a lease that is at its provider no longer.
 var ErrGone = errors.New("it is gone")
@@ -108,7 +113,8 @@ type Config struct {
 	// is called with requested before anything is made, with live when a lease has
 	// been made longer, and with dead.
 	Record func(ctx context.Context, l row.Lease) error
-	// Alert tells a person of a lease that cannot be ended. It must not wait.
+	// Alert tells a person of a lease that cannot be ended, or, dead and without an
+	// attempt, of one that was never made. It must not wait.
 	Alert func(Trouble)
 	// Vault seals what is kept of lasting providers.
 	Vault *Vault
@@ -157,6 +163,7 @@ type service struct {
 	kept bool // its recipe is durable
 	now  *held
 	once map[string]once // by lease
+	told time.Time       // when a person was told that none could be made
 
 	left int  // leases in ending; the broker's mu guards these two
 	shut bool // to be given up when none is left

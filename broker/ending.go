@@ -29,6 +29,7 @@ type ending struct {
 	lease    row.Lease
 	s        *service
 	provider Provider // nil until it could be made again
+	never    bool     // it was never made: there is nothing to end
 
 	busy    bool
 	tries   int // that failed
@@ -38,10 +39,10 @@ type ending struct {
 	alerted time.Time
 }
 
-// Trouble is a lease that could not be ended so far.
+// Trouble is a lease that could not be ended so far, or that was never made.
 type Trouble struct {
 	Lease row.Lease
-	Tries int       // attempts that failed
+	Tries int       // attempts that failed; none for one that was never made
 	Since time.Time // of the first of them
 	Next  time.Time // of the next attempt
 	Err   error     // of the last one; it holds no secret
@@ -49,7 +50,8 @@ type Trouble struct {
 
 // endLease takes a lease to dead by way of revoking, and says so to the log. It
 // may be called again for a lease that it got half way.
-func (b *Broker) endLease(ctx context.Context, p Provider, l row.Lease) error {
+func (b *Broker) endLease(ctx context.Context, e *ending) error {
+	l := e.lease
 	now := b.c.Now()
 	if l.State != row.LeaseRevoking {
 		m := row.LeaseMove{ID: l.ID, From: l.State, To: row.LeaseRevoking, At: now, Handle: l.Handle}
@@ -66,11 +68,10 @@ func (b *Broker) endLease(ctx context.Context, p Provider, l row.Lease) error {
 		}
 	}
 	l.State = row.LeaseRevoking
-	if err := p.Revoke(ctx, l); err != nil {
-		return fmt.Errorf("cannot end the credential for %s: %w", l.Service, err)
-	}
-	if usable, err := p.Prove(ctx, l); err != nil || usable {
-		return fmt.Errorf("cannot see that the credential for %s has ended (usable: %v): %w", l.Service, usable, err)
+	if !e.never {
+		if err := endAtProvider(ctx, e.provider, l); err != nil {
+			return err
+		}
 	}
 	err := b.c.Store.MoveLease(ctx, row.LeaseMove{ID: l.ID, From: row.LeaseRevoking, To: row.LeaseDead, At: now})
 	if err != nil && !errors.Is(err, row.ErrMoved) { // moved: dead already, and only the log has not heard
@@ -80,9 +81,23 @@ func (b *Broker) endLease(ctx context.Context, p Provider, l row.Lease) error {
 	return b.c.Record(ctx, l)
 }
 
+func endAtProvider(ctx context.Context, p Provider, l row.Lease) error {
+	if err := p.Revoke(ctx, l); err != nil {
+		return fmt.Errorf("cannot end the credential for %s: %w", l.Service, err)
+	}
+	if usable, err := p.Prove(ctx, l); err != nil || usable {
+		return fmt.Errorf("cannot see that the credential for %s has ended (usable: %v): %w", l.Service, usable, err)
+	}
+	return nil
+}
+
 // endBy tries once to end a lease and queues it when that fails.
 func (b *Broker) endBy(ctx context.Context, s *service, p Provider, l row.Lease) error {
-	e := b.queue(s, p, l, true)
+	return b.endNow(ctx, b.queue(s, p, l, true, false))
+}
+
+// endNow makes the first attempt.
+func (b *Broker) endNow(ctx context.Context, e *ending) error {
 	ctx, stop := context.WithTimeout(ctx, endWithin)
 	defer stop()
 	return b.attempt(ctx, e)
@@ -90,8 +105,8 @@ func (b *Broker) endBy(ctx context.Context, s *service, p Provider, l row.Lease)
 
 // queue adds a lease that must die; busy keeps Serve from it until the first
 // attempt is over.
-func (b *Broker) queue(s *service, p Provider, l row.Lease, busy bool) *ending {
-	e := &ending{lease: l, s: s, provider: p, busy: busy, next: time.Now()}
+func (b *Broker) queue(s *service, p Provider, l row.Lease, busy, never bool) *ending {
+	e := &ending{lease: l, s: s, provider: p, busy: busy, never: never, next: time.Now()}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ending[l.ID] = e
@@ -105,7 +120,7 @@ func (b *Broker) attempt(ctx context.Context, e *ending) (err error) {
 		e.provider, err = b.remake(e)
 	}
 	if err == nil {
-		err = b.endLease(ctx, e.provider, e.lease)
+		err = b.endLease(ctx, e)
 	}
 	b.mu.Lock()
 	e.busy = false

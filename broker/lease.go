@@ -133,9 +133,10 @@ func (b *Broker) makeWith(ctx context.Context, s *service, p Provider, now, end 
 		return nil, err
 	}
 	if err := b.c.Record(ctx, l); err != nil {
-		return nil, errors.Join(fmt.Errorf("the log did not take the intent: %w", err), b.undo(ctx, s, p, l))
+		return nil, errors.Join(fmt.Errorf("the log did not take the intent: %w", err), b.undo(ctx, s, p, l, false))
 	}
 	cred, err := p.Mint(ctx, Order{Lease: l.ID, Task: s.task, Service: s.name, Expires: l.Expires})
+	never := errors.Is(err, ErrNotMade) && cred.Secret.Empty() && cred.Handle == ""
 	if err == nil {
 		err = errors.Join(ctx.Err(), checkSize(cred.Secret.Reveal()))
 	}
@@ -151,7 +152,21 @@ func (b *Broker) makeWith(ctx context.Context, s *service, p Provider, now, end 
 		return &held{lease: l, secret: cred.Secret}, nil
 	}
 	cred.Secret.Wipe()
-	return nil, errors.Join(err, b.undo(ctx, s, p, l))
+	if never && !errors.Is(ctx.Err(), context.Canceled) { // the task is over, or its caller gone: nothing is wrong
+		b.tell(s, l, err)
+	}
+	return nil, errors.Join(err, b.undo(ctx, s, p, l, never))
+}
+
+// tell says to a person, once in an hour, that a service makes no lease: what an agent
+// asks for in vain may be asked for again and again. s.mu is held.
+func (b *Broker) tell(s *service, l row.Lease, err error) {
+	if !s.told.IsZero() && time.Since(s.told) < alertEvery {
+		return
+	}
+	s.told = time.Now()
+	l.State = row.LeaseDead
+	b.c.Alert(Trouble{Lease: l, Err: err})
 }
 
 // live makes it durable that a lease was minted. A lease that can be gone on with
@@ -175,9 +190,11 @@ func checkSize(secret []byte) error {
 	return nil
 }
 
-// undo ends a lease that never became live. What fails is tried again.
-func (b *Broker) undo(ctx context.Context, s *service, p Provider, l row.Lease) error {
-	return b.endBy(context.WithoutCancel(ctx), s, p, l)
+// undo ends a lease that never became live. What fails is tried again. What makes it
+// may be what cannot end it either, a wrong password say: of what was never made the
+// provider is not asked.
+func (b *Broker) undo(ctx context.Context, s *service, p Provider, l row.Lease, never bool) error {
+	return b.endNow(context.WithoutCancel(ctx), b.queue(s, p, l, true, never))
 }
 
 func newLeaseID() string {

@@ -105,7 +105,7 @@ func (b *Broker) takeOver(s *service, l row.Lease) {
 			return
 		}
 	}
-	b.queue(s, p, l, false)
+	b.queue(s, p, l, false, false)
 }
 
 // has says whether the service is a live task's.

@@ -68,11 +68,14 @@ func (d *Daemon) leaseRecord(kind string, l row.Lease, detail string) audit.Reco
 	}
 }
 
-// alertLease tells people of a lease that cannot be ended. The broker must not wait
+// alertLease tells people of a lease that cannot be ended, or that was never made. The broker must not wait
 // for the log here.
 func (d *Daemon) alertLease(t broker.Trouble) {
 	what := fmt.Sprintf("lease: %s of %s cannot be ended since %s (%d attempts), and is tried again: %v",
 		t.Lease.ID, t.Lease.Service, t.Since.UTC().Format(time.RFC3339), t.Tries, t.Err)
+	if t.Lease.State == row.LeaseDead {
+		what = fmt.Sprintf("lease: %s of %s was never made: %v", t.Lease.ID, t.Lease.Service, t.Err)
+	}
 	go d.record(d.leaseRecord(audit.Alert, t.Lease, approval.Safe(what, 400)))
 }
 
@@ -126,7 +129,7 @@ func (d *Daemon) Leases(ctx context.Context, all bool) ([]console.Lease, error) 
 	}
 	out := make([]console.Lease, 0, len(open))
 	for _, l := range open {
-		c := d.lease(l.Lease)
+		c := d.lease(ctx, l.Lease)
 		if x := l.Trouble; x.Tries > 0 {
 			c.Tries, c.Since, c.Next, c.Trouble = x.Tries, x.Since, x.Next, approval.Safe(x.Err.Error(), 300)
 		}
@@ -139,15 +142,17 @@ func (d *Daemon) Leases(ctx context.Context, all bool) ([]console.Lease, error) 
 	recent, err := d.store.RecentLeases(ctx, most)
 	for _, l := range recent {
 		if l.State == row.LeaseDead {
-			out = append(out, d.lease(l))
+			out = append(out, d.lease(ctx, l))
 		}
 	}
 	return out, err
 }
 
-func (d *Daemon) lease(l row.Lease) console.Lease {
+func (d *Daemon) lease(ctx context.Context, l row.Lease) console.Lease {
 	c := console.Lease{ID: l.ID, Task: l.Task, Service: l.Service, Provider: l.Provider, State: string(l.State), Minted: l.Minted, Expires: l.Expires, Ended: l.Ended}
 	if t, ok := d.ids.Task(l.Task); ok {
+		c.Agent = t.Agent
+	} else if t, err := d.store.Task(ctx, l.Task); err == nil { // of an earlier run; without it the lease is shown all the same
 		c.Agent = t.Agent
 	}
 	return c

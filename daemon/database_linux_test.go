@@ -27,10 +27,13 @@ ask:
 `
 
 // clerk enrols a task with a database.
-func (x *house) clerk(pg *ambittest.Postgres) *agent {
+func (x *house) clerk(pg *ambittest.Postgres) *agent { return x.clerkWith(pg, pg.AdminURL("shop")) }
+
+// clerkWith enrols one with an administrator's URL.
+func (x *house) clerkWith(pg *ambittest.Postgres, admin string) *agent {
 	x.t.Helper()
 	a, err := x.tryEnrol("clerk", func(e *wire.Enrol) {
-		e.Secrets = map[string]wire.Secret{"shop": {Kind: "postgres", Value: []byte(pg.AdminURL("shop"))}}
+		e.Secrets = map[string]wire.Secret{"shop": {Kind: "postgres", Value: []byte(admin)}}
 		e.Grants = fmt.Appendf(nil, shopGrants, pg.Port)
 		f, err := grants.Parse(e.File, e.Grants)
 		if err != nil {
@@ -211,6 +214,11 @@ func TestDatabaseOutlivesTheDaemon(t *testing.T) {
 		alerts := records(t, y, audit.Alert)
 		return len(alerts) > 0 && strings.HasPrefix(alerts[0].Detail, "lease: ")
 	})
+	y.end()
+	y = start(t, h)
+	if seen, err = y.desk().Leases(t.Context(), false); err != nil || len(seen) != 1 || seen[0].Agent != "clerk" {
+		t.Errorf("of a task that was over before the daemon began: %+v, %v", seen, err)
+	}
 	s.pg.Start(t)
 	eventually(t, "it is ended", func() bool {
 		seen, err = y.desk().Leases(t.Context(), false)
@@ -220,6 +228,42 @@ func TestDatabaseOutlivesTheDaemon(t *testing.T) {
 		t.Errorf("roles are left: %s", left)
 	}
 	y.sealed(s, []byte(secret))
+}
+
+// With a wrong password no lease is made, and none is left to be ended: the agent and
+// the person hear why, and a task with the right one works beside it.
+func TestWrongPasswordLeavesNothing(t *testing.T) {
+	s := newShop(t)
+	h := newHome(t)
+	x := start(t, h)
+	a := x.clerkWith(s.pg, s.pg.URL("postgres", canary, "shop"))
+	for range 2 {
+		_, err := a.Mint(t.Context(), &ambit.Action{Service: "shop"})
+		if err == nil || !strings.Contains(err.Error(), "password authentication failed") || strings.Contains(err.Error(), canary) {
+			t.Errorf("the agent hears %v", err)
+		}
+	}
+	eventually(t, "people are told", func() bool {
+		alerts := records(t, x, audit.Alert)
+		return len(alerts) == 1 && strings.Contains(alerts[0].Detail, "never made") && strings.Contains(alerts[0].Detail, "password authentication failed")
+	})
+	if seen, err := x.desk().Leases(t.Context(), false); err != nil || len(seen) > 0 {
+		t.Errorf("leases are %+v, %v", seen, err)
+	}
+	b := x.clerk(s.pg)
+	if err := s.try(mint(t, b), "SELECT * FROM orders"); err != nil {
+		t.Errorf("with the right one: %v", err)
+	}
+	for _, one := range []*agent{a, b} {
+		if err := one.End(t.Context(), wire.End{}); err != nil {
+			t.Errorf("End: %v", err)
+		}
+	}
+	x.end()
+	y := start(t, h)
+	if seen, err := y.desk().Leases(t.Context(), false); err != nil || len(seen) > 0 {
+		t.Errorf("after a restart leases are %+v, %v", seen, err)
+	}
 }
 
 // A database's credential is refused where it cannot be used as one.

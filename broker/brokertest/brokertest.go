@@ -37,6 +37,12 @@ type World struct {
 	// were killed there; 0 only counts. What it returns ends that, and says how many
 	// steps there were. It is nil when a mint is one step.
 	Stop func(n int) (steps func() int)
+	// Refused makes a provider that the service refuses, as with a wrong password. It
+	// is nil when a provider needs nothing at a service.
+	Refused func() broker.Provider
+	// Lose has the service make what the next mint asks for, and its answer be lost;
+	// what it returns ends that. It is nil when there is no service.
+	Lose func() (back func())
 }
 
 // Run makes a fresh world for every part and looks at the state of the service
@@ -56,6 +62,8 @@ func Run(t *testing.T, fresh func(*testing.T) World) {
 		"the service is down":                   down,
 		"the service is slow":                   slow,
 		"the clocks disagree":                   clocks,
+		"what the service refuses is not made":  refused,
+		"an answer is lost":                     lost,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, fresh(t)) })
 	}
@@ -154,6 +162,7 @@ func gone(t *testing.T, w World) {
 	cancel()
 	o := order(1)
 	c, err := w.Provider.Mint(ctx, o)
+	w.believes(t, o, c, err)
 	l := lease(o, broker.Credential{}, w.Provider)
 	w.revoke(t, l)
 	if err == nil {
@@ -255,7 +264,10 @@ func (w World) life(t *testing.T, id, stop int) (steps int) {
 	if err == nil {
 		err = w.Provider.Revoke(t.Context(), lease(o, c, w.Provider))
 	}
-	if steps = did(); (err == nil) != (stop == 0) {
+	if steps = did(); stop > 0 {
+		w.believes(t, o, c, err)
+	}
+	if (err == nil) != (stop == 0) {
 		t.Errorf("stopped at step %d: %v", stop, err)
 	}
 	return steps
@@ -270,7 +282,8 @@ func down(t *testing.T, w World) {
 	c := w.mint(t, o)
 	l := lease(o, c, w.Provider)
 	w.Down(true)
-	if _, err := w.Provider.Mint(t.Context(), never); err == nil {
+	none, failed := w.Provider.Mint(t.Context(), never)
+	if failed == nil {
 		t.Error("minted")
 	}
 	if err := w.Provider.Revoke(t.Context(), l); err == nil {
@@ -280,6 +293,7 @@ func down(t *testing.T, w World) {
 		t.Error("proved to be over")
 	}
 	w.Down(false)
+	w.believes(t, never, none, failed)
 	w.is(t, true, l, c)
 	w.revoke(t, l)
 	w.is(t, false, l, c)

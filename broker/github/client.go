@@ -125,6 +125,12 @@ func read(res *http.Response) (a answer, err error) {
 	return a, err
 }
 
+// refusal says whether nothing was done of what was asked for. A proxy that answers
+// in time's place (408) knows nothing of that.
+func (a answer) refusal() bool {
+	return a.status >= 400 && a.status < 500 && a.status != http.StatusRequestTimeout
+}
+
 // asApp asks with the App's own token, and once more when it is refused and the two
 // clocks differ.
 func (p *Provider) asApp(ctx context.Context, k *rsa.PrivateKey, method, path string, body any) (answer, error) {

@@ -168,7 +168,7 @@ func (p *Provider) Mint(ctx context.Context, o broker.Order) (broker.Credential,
 		err = errors.New("nothing was kept of what makes them")
 	}
 	if err != nil {
-		return broker.Credential{}, fmt.Errorf("cannot get a token of GitHub App %d: %w", p.c.App, err)
+		return broker.Credential{}, fmt.Errorf("cannot get a token of GitHub App %d: %w", p.c.App, notMade(err))
 	}
 	m, answered := p.begin(o.Lease)
 	done := make(chan result, 1)
@@ -197,16 +197,16 @@ type result struct {
 func (p *Provider) mint(ctx context.Context, o broker.Order, m *minted) (c broker.Credential, err error) {
 	key, err := p.key(ctx)
 	if err != nil {
-		return c, err
+		return c, notMade(err)
 	}
 	defer wipeKey(key)
 	in, err := p.installation(ctx, key)
 	if err != nil {
-		return c, err
+		return c, notMade(err) // it was only read
 	}
 	want, err := in.grant(p.c.Permissions)
 	if err != nil {
-		return c, err
+		return c, notMade(err)
 	}
 	t, err := p.ask(ctx, key, in.ID, want, m)
 	if err != nil {
@@ -222,6 +222,9 @@ func (p *Provider) mint(ctx context.Context, o broker.Order, m *minted) (c broke
 	}
 	return broker.Credential{Secret: ambit.NewSecret(slices.Clone(t.secret.Reveal())), Handle: handle, Expires: ends}, nil
 }
+
+// notMade says of an error that no token can have been made.
+func notMade(err error) error { return fmt.Errorf("%w: %w", broker.ErrNotMade, err) }
 
 // begin notes that something is about to be made for a lease.
 func (p *Provider) begin(lease string) (*minted, chan struct{}) {

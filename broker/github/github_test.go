@@ -104,6 +104,16 @@ func TestProvider(t *testing.T) {
 					return false
 				})
 			},
+			Refused: func() broker.Provider { return w.provider(func(c *Config) { c.Key = otherKey(t) }) },
+			Lose: func() (back func()) {
+				w.Fault(func(_ http.ResponseWriter, r *http.Request) bool {
+					if r.Method == http.MethodPost {
+						panic(http.ErrAbortHandler)
+					}
+					return false
+				})
+				return func() { w.Fault(nil) }
+			},
 			Slow: func(d time.Duration) {
 				w.Fault(func(http.ResponseWriter, *http.Request) bool { time.Sleep(d); return false })
 			},
@@ -239,8 +249,30 @@ func TestRefusals(t *testing.T) {
 			if err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(x.want)) {
 				t.Errorf("the error is %v, want one with %q", err, x.want)
 			}
+			if !errors.Is(err, broker.ErrNotMade) {
+				t.Error("it does not say that nothing was made")
+			}
 			w.ended(p, leaseOf(o, ""))
 		})
+	}
+}
+
+// TestNotMade: only a refusal of GitHub's says that it made no token.
+func TestNotMade(t *testing.T) {
+	for status, never := range map[int]bool{401: true, 403: true, 404: true, 422: true, 429: true, 408: false, 200: false, 201: false, 202: false, 302: false, 500: false, 502: false, 504: false} {
+		w := newWorld(t)
+		p := w.provider(nil)
+		w.Fault(func(rw http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost {
+				return false
+			}
+			rw.WriteHeader(status)
+			rw.Write([]byte("{}"))
+			return true
+		})
+		if _, err := p.Mint(t.Context(), order(1)); err == nil || errors.Is(err, broker.ErrNotMade) != never {
+			t.Errorf("%d: %v", status, err)
+		}
 	}
 }
 

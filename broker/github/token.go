@@ -102,15 +102,20 @@ func (p *Provider) ask(ctx context.Context, k *rsa.PrivateKey, id int64, want ma
 	defer clear(a.body)
 	if _, lost := errors.AsType[lostError](err); lost {
 		p.lose(m)
+		return t, err
 	}
 	if err != nil {
-		return t, err
+		return t, notMade(err) // the request never left
 	}
 	if a.status != http.StatusCreated {
 		if a.status < 300 || a.status >= 500 {
 			p.lose(m) // whatever happened there, it was no refusal
 		}
-		return t, a.said("it is refused; see that the App is installed on " + p.where())
+		err = a.said("it is refused; see that the App is installed on " + p.where())
+		if a.refusal() {
+			err = notMade(err)
+		}
+		return t, err
 	}
 	parts := map[string]json.RawMessage{}
 	err = json.Unmarshal(a.body, &parts)

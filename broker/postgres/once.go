@@ -61,19 +61,20 @@ func (o *Once) Mint(ctx context.Context, order broker.Order) (broker.Credential,
 	if err := errors.Join(checkLease(order.Lease), checkLease(o.base)); err != nil {
 		return broker.Credential{}, err
 	}
+	var sent creation
 	err := o.p.server.with(ctx, func(ctx context.Context, s *session) error {
-		return o.p.withGroups(ctx, s, o.groups, func() error { return o.join(ctx, s, order) })
+		return o.p.withGroups(ctx, s, o.groups, func() error { return o.join(ctx, s, order, &sent) })
 	})
 	if err == nil {
 		err = o.p.at("right given")
 	}
 	if err != nil {
-		return broker.Credential{}, o.p.explain(err)
+		return broker.Credential{}, sent.explain(o.p.explain(err))
 	}
 	return broker.Credential{Secret: ambit.NewSecret([]byte(Role(o.base)))}, nil
 }
 
-func (o *Once) join(ctx context.Context, s *session, order broker.Order) error {
+func (o *Once) join(ctx context.Context, s *session, order broker.Order, sent *creation) error {
 	r, base := Role(order.Lease), Role(o.base)
 	return again(ctx, func() error {
 		return s.in(ctx, lockShared+"; "+lockLease(order.Lease), func() error {
@@ -91,7 +92,7 @@ func (o *Once) join(ctx context.Context, s *session, order broker.Order) error {
 			for _, g := range o.groups {
 				sql += "GRANT " + g.name + " TO " + r + s.inheritOnly() + ";\n"
 			}
-			if _, err := s.run(ctx, sql+"GRANT "+r+" TO "+base+s.inheritOnly()); err != nil {
+			if _, err := sent.run(ctx, s, sql+"GRANT "+r+" TO "+base+s.inheritOnly()); err != nil {
 				return err
 			}
 			return o.p.at("before the right is there")

@@ -213,14 +213,15 @@ func TestConformance(t *testing.T) {
 		var delay time.Duration
 		var mu sync.Mutex
 		down := false
+		var loses loss
 		p.server.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if down {
+			if down || loses.done() {
 				return nil, errors.New("the network is down")
 			}
 			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-			return &slowConn{Conn: c, mu: &mu, delay: &delay}, err
+			return &losing{Conn: &slowConn{Conn: c, mu: &mu, delay: &delay}, on: &loses}, err
 		}
 		return brokertest.World{
 			Provider: p, Usable: w.usable,
@@ -247,6 +248,8 @@ func TestConformance(t *testing.T) {
 				delay = d
 				mu.Unlock()
 			},
+			Refused: func() broker.Provider { return w.refused("postgres", "wrong") },
+			Lose:    loses.next,
 			Clock: func(skew time.Duration) broker.Provider {
 				c := w.config(readOrders)
 				c.Now = func() time.Time { return time.Now().Add(skew) }

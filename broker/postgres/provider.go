@@ -153,14 +153,15 @@ func (p *Provider) Mint(ctx context.Context, o broker.Order) (broker.Credential,
 		return broker.Credential{}, err
 	}
 	var oid string
+	var sent creation
 	err = p.server.with(ctx, func(ctx context.Context, s *session) error {
-		if oid, err = p.make(ctx, s, o, verifier); err != nil {
+		if oid, err = p.make(ctx, s, o, verifier, &sent); err != nil {
 			return p.explain(err)
 		}
 		return p.at("role made")
 	})
 	if err != nil {
-		return broker.Credential{}, err
+		return broker.Credential{}, sent.explain(err)
 	}
 	p.mu.Lock()
 	p.secret[o.Lease] = password
@@ -175,9 +176,9 @@ func random() string {
 }
 
 // make makes the role and the groups that are missing, and returns its number.
-func (p *Provider) make(ctx context.Context, s *session, o broker.Order, verifier string) (oid string, err error) {
+func (p *Provider) make(ctx context.Context, s *session, o broker.Order, verifier string, sent *creation) (oid string, err error) {
 	return oid, p.withGroups(ctx, s, p.groups, func() error {
-		oid, err = p.role(ctx, s, o, verifier)
+		oid, err = p.role(ctx, s, o, verifier, sent)
 		return err
 	})
 }
@@ -226,7 +227,7 @@ func (p *Provider) missing(ctx context.Context, s *session, all []group, end tim
 
 // role makes the role in one step: it never is without its limits, and never with
 // more than its groups.
-func (p *Provider) role(ctx context.Context, s *session, o broker.Order, verifier string) (oid string, err error) {
+func (p *Provider) role(ctx context.Context, s *session, o broker.Order, verifier string, sent *creation) (oid string, err error) {
 	return oid, again(ctx, func() error {
 		return s.in(ctx, lockShared+"; "+lockLease(o.Lease), func() error {
 			missing, until, err := p.missing(ctx, s, p.groups, o.Expires)
@@ -236,7 +237,7 @@ func (p *Provider) role(ctx context.Context, s *session, o broker.Order, verifie
 			if err != nil {
 				return err
 			}
-			rows, err := s.run(ctx, p.create(s, o.Lease, verifier, until))
+			rows, err := sent.run(ctx, s, p.create(s, o.Lease, verifier, until))
 			if err != nil {
 				return err
 			}
