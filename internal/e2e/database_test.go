@@ -201,7 +201,7 @@ func TestReportTask(t *testing.T) {
 	h.File(t, "extended.js", `
 const { Client } = require('pg');
 (async () => {
-  const c = new Client({ host: 'shop.ambit', port: `+strconv.Itoa(d.Port)+`, database: 'shop', user: 'x' });
+  const c = new Client({ host: 'shop.ambit', port: `+strconv.Itoa(d.Port)+`, database: 'shop', user: 'x', pipeline: true });
   await c.connect();
   for (const text of `+string(list)+`) {
     const both = [c.query({ text: 'SELECT 1', queryMode: 'extended' }), c.query({ text, queryMode: 'extended' })];
