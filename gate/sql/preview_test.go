@@ -71,3 +71,22 @@ func TestPreviewOfParameters(t *testing.T) {
 		t.Errorf("the note is %s", got)
 	}
 }
+
+// TestPreviewOfAnotherTable: a WITH query takes the table's name, so that a query about
+// the rows finds none, and the statement deletes those of the table.
+func TestPreviewOfAnotherTable(t *testing.T) {
+	s := newShop(t, ambittest.PostgresConfig{}, nil)
+	s.asking()
+	w := s.raw()
+	w.plays(t, says("CZI", queryOf("WITH orders AS (SELECT id FROM orders WHERE false) DELETE FROM orders WHERE id > 90")))
+	if p, _, _ := s.lastAsked(); strings.Contains(p, "would touch") || !strings.Contains(p, "there is no preview of rows: ") {
+		t.Errorf("the person saw\n%s", p)
+	}
+	if n := s.pg.Query(t, "shop", "SELECT count(*) FROM orders"); n != "90" {
+		t.Errorf("%s rows are left", n)
+	}
+	w.plays(t, says("CZI", queryOf("WITH old AS (SELECT id FROM orders WHERE id > 80) DELETE FROM orders WHERE id IN (SELECT id FROM old)")))
+	if p, _, _ := s.lastAsked(); !strings.Contains(p, "it would touch 10 rows\n") {
+		t.Errorf("the person saw\n%s", p)
+	}
+}
