@@ -87,9 +87,9 @@ func TestChangedSearchPath(t *testing.T) {
 	w := s.raw()
 	w.plays(t, says("TDCZI", queryOf("SELECT set_config('search_path', 'public, pg_temp', false)")), says("CZI", queryOf("DISCARD ALL")), says("TDCZI", queryOf("SELECT 1")))
 	_ = w.send(queryOf("SELECT set_config('search_path', 'pg_temp, public', false)"))
-	if kinds, _, err := w.until(); err == nil {
+	if _, _, err := w.until(); err == nil {
 		if err := w.send(queryOf("SELECT 1")); err == nil {
-			if kinds, _, err = w.until(); err == nil {
+			if kinds, _, err := w.until(); err == nil {
 				t.Errorf("the session goes on: %s", kinds)
 			}
 		}
