@@ -17,8 +17,7 @@ const (
 // that in a virtual machine costs more than what is then done there. Where the kernel
 // cannot, nothing changes.
 func HugeHeap() {
-	keep = new([64]byte) // on the heap, about where it grows
-	at := uintptr(unsafe.Pointer(keep))
+	at := uintptr(unsafe.Pointer(newest()))
 	first := at &^ (hugePage - 1)
 	if first+hugePage-at >= worthwhile {
 		syscall.RawSyscall(syscall.SYS_MADVISE, first, hugePage, collapse)
@@ -26,4 +25,7 @@ func HugeHeap() {
 	syscall.RawSyscall(syscall.SYS_MADVISE, first+hugePage, hugePage, adviseHuge)
 }
 
-var keep *[64]byte
+// newest returns something new on the heap, about where it grows.
+//
+//go:noinline
+func newest() *[64]byte { return new([64]byte) }

@@ -27,11 +27,7 @@ func done(e syscall.Errno) error {
 
 // Symlink is symlinkat(2).
 func Symlink(target string, dir int, name string) error {
-	to, err := syscall.BytePtrFromString(target)
-	if err != nil {
-		return err
-	}
-	at, err := syscall.BytePtrFromString(name)
+	to, at, err := twoNames(target, name)
 	if err != nil {
 		return err
 	}
@@ -39,13 +35,17 @@ func Symlink(target string, dir int, name string) error {
 	return done(e)
 }
 
+// twoNames are names as the kernel reads them; EINVAL when one has a NUL byte.
+func twoNames(a, b string) (first, second *byte, err error) {
+	if first, err = syscall.BytePtrFromString(a); err == nil {
+		second, err = syscall.BytePtrFromString(b)
+	}
+	return first, second, err
+}
+
 // Link is linkat(2); flags are AtFollow and AtEmptyPath.
 func Link(fromDir int, from string, toDir int, to string, flags int) error {
-	f, err := syscall.BytePtrFromString(from)
-	if err != nil {
-		return err
-	}
-	t, err := syscall.BytePtrFromString(to)
+	f, t, err := twoNames(from, to)
 	if err != nil {
 		return err
 	}
@@ -56,11 +56,7 @@ func Link(fromDir int, from string, toDir int, to string, flags int) error {
 
 // Rename is renameat2(2); flags are RenameNoReplace and RenameExchange.
 func Rename(fromDir int, from string, toDir int, to string, flags uint) error {
-	f, err := syscall.BytePtrFromString(from)
-	if err != nil {
-		return err
-	}
-	t, err := syscall.BytePtrFromString(to)
+	f, t, err := twoNames(from, to)
 	if err != nil {
 		return err
 	}
