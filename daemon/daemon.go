@@ -235,6 +235,7 @@ func (d *Daemon) acceptGates(ln net.Listener) {
 func (d *Daemon) sweep(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
+	settled := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -246,6 +247,10 @@ func (d *Daemon) sweep(ctx context.Context) {
 		}
 		if d.idle() || d.useless() {
 			return
+		}
+		if !settled && d.quiet() {
+			settled = true
+			go settle()
 		}
 	}
 }

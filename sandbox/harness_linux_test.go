@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 		os.Exit(beFallen(os.Args[1:]))
 	case "input":
 		os.Exit(beInput())
+	case "huge":
+		os.Exit(beHuge())
 	default:
 		fmt.Fprintln(os.Stderr, "no such role:", role)
 		os.Exit(2)

@@ -76,6 +76,9 @@ func Confine(ConfineSpec) (Report, error) { return Report{}, errSystem }
 // CoarseTimers does nothing.
 func CoarseTimers(time.Duration) {}
 
+// HugeProgram does nothing.
+func HugeProgram() (bool, error) { return false, nil }
+
 // Clean removes a task's scratch directory.
 func Clean(scratch string) error { return os.RemoveAll(scratch) }
 
