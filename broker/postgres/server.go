@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -334,8 +335,8 @@ func conflict(err error) bool {
 	switch pe.Code {
 	case "40001", "40P01", lockTimedOut, "42710", "23505": // serialization, deadlock, lock timeout, exists since
 		return true
-	case "XX000": // "tuple concurrently updated" has no code of its own
-		return pe.Message == "tuple concurrently updated" || pe.Message == "tuple concurrently deleted"
+	case "XX000": // these have no code of their own; the last is of 16 and later, where two drop one role
+		return pe.Message == "tuple concurrently updated" || pe.Message == "tuple concurrently deleted" || strings.HasPrefix(pe.Message, "could not find tuple for role ")
 	}
 	return false
 }

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,8 +19,8 @@ import (
 	"time"
 )
 
-// Postgres is a real PostgreSQL server, Debian's, that lives as long as the
-// test, in a folder of its own. It does not wait for the disk.
+// Postgres is a real PostgreSQL server that lives as long as the test, in a folder
+// of its own. It does not wait for the disk.
 type Postgres struct {
 	Host     string // "127.0.0.1"
 	Port     int
@@ -29,7 +28,8 @@ type Postgres struct {
 	Password Canary // of Superuser
 	Log      string // the server's log, a file
 
-	bin  string
+	bin  string // the folder of the server's programs
+	psql string // the folder of psql and pg_isready
 	attr *syscall.SysProcAttr
 	stop func(word string) // nil while it does not run
 }
@@ -40,6 +40,7 @@ const Superuser = "postgres"
 // PostgresConfig is what a test wants of its server. The zero value is a server
 // without TLS.
 type PostgresConfig struct {
+	Version  Version           // "" for what the environment says, and else [Stable]
 	CA       *CA               // issues the server's certificate; nil for no TLS
 	Names    []string          // in that certificate
 	Settings map[string]string // of postgresql.conf
@@ -51,7 +52,8 @@ type PostgresConfig struct {
 func NewPostgres(t testing.TB, cfg PostgresConfig) *Postgres {
 	t.Helper()
 	dir := OpenDir(t)
-	p := &Postgres{Host: "127.0.0.1", Dir: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Password: NewCanary("postgres password"), bin: postgresBin(t)}
+	p := &Postgres{Host: "127.0.0.1", Dir: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Password: NewCanary("postgres password")}
+	p.bin, p.psql = cfg.Version.programs(t, dir)
 	p.attr = postgresUser(t, dir)
 	p.init(t, dir, p.attr)
 	p.Port = freePort(t)
@@ -59,17 +61,6 @@ func NewPostgres(t testing.TB, cfg PostgresConfig) *Postgres {
 	t.Cleanup(func() { p.end("remove") })
 	p.Start(t)
 	return p
-}
-
-// postgresBin is the folder of the newest server that Debian installed.
-func postgresBin(t testing.TB) string {
-	t.Helper()
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil || len(found) == 0 {
-		t.Skip("PostgreSQL is not installed: apt-get install postgresql")
-	}
-	version := func(p string) int { n, _ := strconv.Atoi(strings.Split(p, "/")[4]); return n }
-	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) }))
 }
 
 // postgresUser makes the folder the server's and says as whom to run it; nil
@@ -232,7 +223,7 @@ func hasEnded(ended chan struct{}) bool {
 // answers says whether the server takes connections; while it starts, it
 // accepts them only to refuse them.
 func (p *Postgres) answers() bool {
-	c := exec.Command(filepath.Join(p.bin, "pg_isready"), "-q", "-h", p.Host, "-p", strconv.Itoa(p.Port))
+	c := exec.Command(filepath.Join(p.psql, "pg_isready"), "-q", "-h", p.Host, "-p", strconv.Itoa(p.Port))
 	c.Env = Plain()
 	return c.Run() == nil
 }
@@ -261,7 +252,7 @@ func (p *Postgres) Query(t testing.TB, database, sql string) string {
 
 // Try is Query as whom a URL says, and may fail.
 func (p *Postgres) Try(url, sql string) (string, error) {
-	c := exec.Command(filepath.Join(p.bin, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-", url)
+	c := exec.Command(filepath.Join(p.psql, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-", url)
 	c.Env, c.Stdin = Plain(), strings.NewReader(sql)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
