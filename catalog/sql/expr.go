@@ -32,7 +32,7 @@ func (r *reader) expr(n *grammar.Node, s *scope, c *ctes) {
 	case "ParamRef":
 		r.params = max(r.params, n.Int("number"))
 	case "FuncCall":
-		r.function(grammar.Strings(n.List("funcname")))
+		r.function(n, grammar.Strings(n.List("funcname")))
 		r.inCall(n, s, c)
 		return
 	case "A_Expr":
@@ -122,14 +122,16 @@ func expressions(node string) bool {
 // function judges a call by the function's name. A name that pg_catalog has is
 // pg_catalog's: what the owner of public adds under such a name for types of
 // their own is believed.
-func (r *reader) function(name []string) {
+func (r *reader) function(n *grammar.Node, name []string) {
 	f, ok := own(name)
 	switch b := builtin(); {
 	case ok && b.functions.has(f):
 	case ok && b.writes.has(f):
 		r.database("sql.call", ambit.Write, "calls %s", f)
+		r.calling(n, name)
 	default:
 		r.call("calls %s", strings.Join(name, "."))
+		r.calling(n, name)
 	}
 }
 

@@ -91,10 +91,12 @@ func (p *Parser) remember(text string, list []Statement) {
 func classify(s grammar.Statement) (Statement, error) {
 	r := newReader()
 	v := r.statement(s.Tree)
+	r.needed(s.Tree, v.op)
+	r.guarded(s.Tree)
 	if r.full {
 		return Statement{}, fmt.Errorf("cannot read SQL: the statement touches more than %d tables, or has too many columns of too many tables; split it", MaxAccesses)
 	}
-	out := Statement{Text: s.Text, Kind: v.kind, Operation: v.op, Name: v.name, Effect: r.effect(), Accesses: r.accesses(), Params: r.params, Unseen: r.unseen, Early: r.early, Since: r.since}
+	out := Statement{Text: s.Text, Kind: v.kind, Operation: v.op, Name: v.name, Effect: r.effect(), Accesses: r.accesses(), Params: r.params, Unseen: r.unseen, Beyond: r.beyond, Early: r.early, Since: r.since}
 	if out.Kind == KindUnknown {
 		out.Effect = ambit.Irreversible
 	}

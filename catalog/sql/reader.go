@@ -21,6 +21,7 @@ type reader struct {
 	unseen  string
 	early   bool
 	since   int
+	beyond  string // why what it needs cannot be lent
 }
 
 // place is one operation on one relation; the relation's name is empty for the
@@ -31,6 +32,7 @@ type touch struct {
 	effect  ambit.Effect
 	columns set
 	all     bool
+	needs   []Need
 }
 
 // ref is a relation as the server would find it.
@@ -88,7 +90,7 @@ func (r *reader) effect() ambit.Effect {
 
 func (r *reader) accesses() (out []Access) {
 	for p, t := range r.touched {
-		a := Access{Operation: p.op, Effect: t.effect, Schema: p.schema, Table: p.table}
+		a := Access{Operation: p.op, Effect: t.effect, Schema: p.schema, Table: p.table, Needs: t.needs}
 		if p.table != "" {
 			if a.Columns = slices.Sorted(maps.Keys(t.columns)); t.all {
 				a.Columns = []string{"*"}

@@ -56,6 +56,10 @@ type Statement struct {
 	// it by its text; empty for most.
 	Unseen string
 
+	// Beyond says why what it needs cannot be lent to it for one execution, so that nobody
+	// is asked about it in vain; empty for most.
+	Beyond string
+
 	// Early says that code may run as soon as the server reads it: it names a type that
 	// is not the server's own, whose values may be checked by functions.
 	Early bool
@@ -84,4 +88,8 @@ type Access struct {
 	// Columns are sorted. ["*"] means all of them, also when it cannot be told
 	// which; none, as for SELECT count(*), that only the number of rows is used.
 	Columns []string
+
+	// Needs are the rights that it needs beside that on the rows of the table, which its
+	// operation says.
+	Needs []Need
 }

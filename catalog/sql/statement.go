@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"slices"
 	"strings"
 
 	"ambit"
@@ -108,6 +109,8 @@ func (r *reader) explain(n *grammar.Node) verdict {
 	case q.Is("DeclareCursorStmt", "CreateTableAsStmt"):
 		if k := inner.statement(q); k.kind == KindExecute {
 			v.kind, v.name = KindExecute, k.name
+		} else if analyze {
+			inner.needed(q, k.op)
 		}
 	case q.Is("ExecuteStmt"):
 		v.kind, v.name = KindExecute, q.Text("name")
@@ -129,6 +132,13 @@ func (r *reader) take(inner *reader, planned bool) {
 		}
 		mine := r.touch(p.op, e, ref{p.schema, p.table})
 		mine.all = mine.all || t.all
+		if !planned || p.table == "" {
+			for _, n := range t.needs {
+				if !slices.Contains(mine.needs, n) {
+					mine.needs = append(mine.needs, n)
+				}
+			}
+		}
 		for c := range t.columns {
 			mine.column(c)
 		}
@@ -138,6 +148,9 @@ func (r *reader) take(inner *reader, planned bool) {
 	}
 	r.params, r.work, r.full = max(r.params, inner.params), r.work+inner.work, r.full || inner.full
 	r.early, r.since = r.early || inner.early, max(r.since, inner.since)
+	if inner.beyond != "" {
+		r.cannotLend(inner.beyond)
+	}
 	if inner.unseen != "" {
 		r.unseen = inner.unseen
 	}

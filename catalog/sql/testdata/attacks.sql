@@ -568,7 +568,7 @@ FETCH ALL FROM "c;DELETE"
 => read fetch
 
 CALL p(1); SELECT 1
-=> irreversible call; call database # is a Call
+=> irreversible call; call database # is a Call, calls p
 => read select
 
 SHOW "search_path; DROP TABLE orders"

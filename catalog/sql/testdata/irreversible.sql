@@ -188,7 +188,7 @@ DO LANGUAGE plpgsql 'BEGIN END'
 => irreversible do; do database # is a Do
 
 CALL p(1)
-=> irreversible call; call database # is a Call
+=> irreversible call; call database # is a Call, calls p
 
 LOAD 'x'
 => irreversible load; load database # is a Load
