@@ -19,10 +19,12 @@ const (
 func HugeHeap() {
 	at := uintptr(unsafe.Pointer(newest()))
 	first := at &^ (hugePage - 1)
+	syscall.RawSyscall(syscall.SYS_MADVISE, first+hugePage, 2*hugePage, adviseHuge)
 	if first+hugePage-at >= worthwhile {
 		syscall.RawSyscall(syscall.SYS_MADVISE, first, hugePage, collapse)
 	}
-	syscall.RawSyscall(syscall.SYS_MADVISE, first+hugePage, hugePage, adviseHuge)
+	// It refuses where nothing was touched, which needs the advice only.
+	syscall.RawSyscall(syscall.SYS_MADVISE, first+hugePage, hugePage, collapse)
 }
 
 // newest returns something new on the heap, about where it grows.
