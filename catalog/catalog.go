@@ -113,6 +113,8 @@ func BodyLimit(r Request) int {
 		return maxBody
 	case r.isReceivePack():
 		return r.pushLimit()
+	case r.wantsRef():
+		return maxRefBody
 	case r.isForm():
 		return maxForm
 	}

@@ -81,7 +81,7 @@ func TestClassify(t *testing.T) {
 		{"github", "GET", "https://api.github.com/repos/acme/web/pulls/1/merge", "github.pulls.get read repo:acme/web"},
 		{"github", "POST", "https://api.github.com/repos/acme/web/merges", "github.branches.merge irreversible repo:acme/web"},
 		{"github", "PUT", "https://api.github.com/repos/acme/web/actions/secrets/X", "github.secrets.put irreversible repo:acme/web"},
-		{"github", "PUT", "https://api.github.com/repos/acme/web/branches/main/protection", "github.branches.protect irreversible repo:acme/web"},
+		{"github", "PUT", "https://api.github.com/repos/acme/web/branches/main/protection", "github.branches.protect irreversible repo:acme/web/refs/heads/main"},
 		{"github", "DELETE", "https://api.github.com/repos/acme/web", "github.repos.delete irreversible repo:acme/web"},
 		{"github", "POST", "https://api.github.com/markdown", "github.markdown read http:api.github.com/markdown"},
 		{"github", "POST", "https://api.github.com/markdown/", "http.post irreversible http:api.github.com/markdown"},

@@ -74,8 +74,8 @@ func (r *Request) githubServer() ([]Call, error) {
 	if _, _, ok := r.gitShape(); ok && len(r.Segments) > 2 && !githubRoot(r.Segments[0]) {
 		return one(r.githubWeb())
 	}
-	if len(r.Segments) > 2 && r.Segments[0] == "api" && r.Segments[1] == "v3" {
-		return r.githubAPI(r.Segments[2:])
+	if segs := r.restSegments(); len(segs) < len(r.Segments) {
+		return r.githubAPI(segs)
 	}
 	if len(r.Segments) == 2 && r.Segments[0] == "api" && r.Segments[1] == "graphql" {
 		return r.githubAPI(r.Segments[1:])
@@ -135,7 +135,7 @@ func (r *Request) githubREST(segs []string) (Call, error) {
 		if err != nil {
 			return Call{}, err
 		}
-		c.Resource = res
+		c.Resource = r.below(res, e.op, segs)
 	}
 	return c, nil
 }

@@ -96,7 +96,7 @@ func (r *Request) graphRequests() ([]graphRequest, error) {
 		return r.graphGet()
 	}
 	// A server may take the query of the URL before that of the body.
-	if r.Query != "" || !r.graphBody() {
+	if r.Query != "" || !r.jsonBody() {
 		return nil, errors.New("it is not plain GraphQL")
 	}
 	v, err := strictJSON(r.Body)
@@ -121,10 +121,10 @@ func (r *Request) graphRequests() ([]graphRequest, error) {
 	return reqs, nil
 }
 
-// graphBody says whether every reader takes the body for JSON. GitHub reads
+// jsonBody says whether every reader takes the body for JSON. GitHub reads
 // JSON whatever the type says, as curl's default type; a form with one field
-// and no separator cannot hold a second query.
-func (r *Request) graphBody() bool {
+// and no separator cannot hold a second one.
+func (r *Request) jsonBody() bool {
 	if !r.plainBody() {
 		return false
 	}

@@ -21,18 +21,6 @@ func Group(name string) []string {
 	return nil
 }
 
-// MovesRefs says whether an operation creates, moves or deletes a branch or tag that
-// its resource does not name: lines about refs cannot narrow it.
-func MovesRefs(op string) bool {
-	switch op {
-	case "github.contents.put", "github.contents.delete", "github.git.refs.create", "github.git.refs.update", "github.git.refs.delete",
-		"github.branches.merge", "github.branches.rename", "github.branches.sync", "github.pulls.merge", "github.pulls.merge-async",
-		"github.pulls.branch", "github.releases.create":
-		return true
-	}
-	return false
-}
-
 // isReceivePack says whether the body begins with a push's commands.
 func (r *Request) isReceivePack() bool {
 	_, ok := cutTail(r.Segments, "git-receive-pack")

@@ -124,11 +124,13 @@ func (c *compiler) build() {
 			x = &serviceIndex{folded: c.folds[r.service], capitals: g.kindOf(r.service).Segments}
 			g.index[r.service] = x
 		}
-		for _, p := range r.spread() {
-			for _, op := range r.ops {
+		for _, op := range r.names() {
+			for _, p := range r.spread(op) {
 				x.insert(p, op, int32(i), g.rules)
 			}
-			if r.service == "web" {
+		}
+		if r.service == "web" {
+			for _, p := range r.patterns {
 				g.web.insert(pattern{kind: "http", segs: p.segs[:1], self: true}, int32(i), g.rules)
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// refs compiles the refs of a line: which branches and tags its pushes may touch.
+// refs compiles the refs of a line: which branches and tags it may touch.
 func (c *compiler) refs(r *rule, s *Service, k Kind) {
 	l := r.line
 	if len(l.Refs) == 0 {
@@ -15,7 +15,7 @@ func (c *compiler) refs(r *rule, s *Service, k Kind) {
 	served := s != nil && (k.Resource != "http" || s.Git) && len(c.kinds.operations(k, "git.push.create")) > 0
 	switch {
 	case !served:
-		c.at(l, at, "remove it, or declare git: true for the service", "refs says what may be pushed, and %s is not known to serve git", l.Service.Value)
+		c.at(l, at, "remove it, or declare git: true for the service", "refs says which branches and tags may be changed, and %s is not known to serve git", l.Service.Value)
 		return
 	case len(l.Operations) == 0:
 		c.at(l, at, "add operations: [git.push]", "a line with refs names its operations: branches are changed in other ways too")
@@ -26,7 +26,6 @@ func (c *compiler) refs(r *rule, s *Service, k Kind) {
 			c.at(l, l.Patterns[0].Pos, "name the repository: /acme/web.git", "refs are those of one repository, and ** stands for many paths")
 		}
 	}
-	c.narrow(r, k)
 	for _, t := range l.Refs {
 		p, why := parseRef(t.Value)
 		if why != "" {
@@ -35,24 +34,30 @@ func (c *compiler) refs(r *rule, s *Service, k Kind) {
 		}
 		r.refs = append(r.refs, p)
 	}
+	c.narrow(r, k)
 }
 
-// narrow refuses what refs could not narrow: the reader would believe that it does.
+// narrow finds the operations of a line that its refs are about, by their names: a
+// wildcard stands for those that are known, so that no other passes beside the refs.
+// What refs cannot narrow is refused, for a reader would believe that they do.
 func (c *compiler) narrow(r *rule, k Kind) {
-	pushes := false
+	r.touches = make(map[string]bool)
+	any := false
 	for _, t := range r.line.Operations {
 		for _, op := range c.kinds.operations(k, t.Value) {
 			for _, o := range k.effects(op) {
-				pushes = pushes || strings.HasPrefix(o.Name, "git.push.")
-				if t.Value == "*" || c.kinds.MovesRefs != nil && c.kinds.MovesRefs(o.Name) {
-					c.at(r.line, t.Pos, "put it in a line of its own", "refs does not narrow %s, which changes branches that only the service sees", o.Name)
+				use := c.kinds.refs(o.Name)
+				if t.Value == "*" || use.Touches && use.Under == "" {
+					c.at(r.line, t.Pos, "put it in a line of its own", "refs does not narrow %s, which changes branches or tags and does not say which", o.Name)
 					return
 				}
+				r.touches[o.Name] = use.Touches
+				any = any || use.Touches
 			}
 		}
 	}
-	if !pushes {
-		c.at(r.line, r.line.Refs[0].Pos, "remove it, or add git.push to operations", "refs says what may be pushed, and the line pushes nothing")
+	if !any {
+		c.at(r.line, r.line.Refs[0].Pos, "remove it, or add git.push to operations", "refs says which branches and tags may be changed, and the line changes none")
 	}
 }
 

@@ -81,7 +81,7 @@ func (c *container) classes(x cell, child, parent []*rule) (out []deed) {
 	slices.SortStableFunc(all, func(a, b deed) int { return a.odd(x.kind) - b.odd(x.kind) })
 	var named []string
 	for _, r := range slices.Concat(child, parent) {
-		for _, op := range r.ops {
+		for _, op := range r.names() {
 			if !slices.Contains(named, op) {
 				named = append(named, op)
 			}

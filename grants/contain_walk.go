@@ -97,7 +97,7 @@ func (w *walk) index(rules []*rule, child bool) *mark {
 		if !r.fits(w.deed.effect) || !r.operation(w.deed.op) {
 			continue
 		}
-		for _, p := range r.spread() {
+		for _, p := range r.spread(w.deed.op) {
 			w.insert(root, p, ending{r, false, len(p.segs), p.columns})
 		}
 		for _, p := range r.except {

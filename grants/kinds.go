@@ -24,9 +24,8 @@ type Kinds struct {
 	// Group lists the operations that a name stands for beside the kinds' own and
 	// wildcards: "git.push" for creating and updating. nil knows of none.
 	Group func(name string) []string
-	// MovesRefs says whether an operation changes branches or tags that its resource
-	// does not name, so that `refs` cannot narrow it. nil knows of none.
-	MovesRefs func(op string) bool
+	// Refs says what an operation does with branches and tags. nil knows of none.
+	Refs func(op string) RefUse
 	// CheckPath says what is wrong with a path of `reads` or `graphql` that
 	// whoever classifies could not compare a request with. nil accepts all.
 	CheckPath func(path string) error
@@ -64,6 +63,16 @@ type Kind struct {
 	// Permissions lists what a token of an App needs for an operation, each as
 	// "contents:read". A kind that has it takes Apps. nil takes none.
 	Permissions func(operation string) []string
+}
+
+// RefUse says what an operation does with the branches and tags of a repository. The
+// zero value is an operation that changes none.
+type RefUse struct {
+	Touches bool // it creates, moves, deletes, protects or runs one
+	// Under is what the names begin with that stand in its resource, behind the
+	// repository: "refs/heads/". An action without such a name touches one that is
+	// not known. "" is for operations that never say which.
+	Under string
 }
 
 // Operation is one known operation of a kind.
@@ -278,6 +287,14 @@ func covers(op, name string) bool {
 		return len(name) >= n && name[:n-1] == op[:n-1]
 	}
 	return op == name || op == "*"
+}
+
+// refs says what an operation does with branches and tags.
+func (k Kinds) refs(op string) RefUse {
+	if k.Refs == nil {
+		return RefUse{}
+	}
+	return k.Refs(op)
 }
 
 // effects returns the known operations that op stands for, and the set of their

@@ -16,6 +16,7 @@ func (l *linter) service(r *rule) {
 		l.pattern(r, k, r.line.Patterns[i], p)
 	}
 	l.deeds(r, k)
+	l.refs(r, k)
 }
 
 func (l *linter) pattern(r *rule, k Kind, t Text, p pattern) {

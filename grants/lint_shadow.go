@@ -33,6 +33,10 @@ func (l *linter) shadows() {
 func (l *linter) shadow(s *shade, i, j int, p pattern) {
 	r := l.g.rules[i]
 	t := r.line.Patterns[j]
+	if l.refless(r, p) {
+		l.add("never-matches", r.line, t.Pos, "remove it, or put it in a line without refs", changesNothing(t)+"it names no repository, and all that the line gives is about branches and tags of one")
+		return
+	}
 	if slices.ContainsFunc(r.except, func(e pattern) bool { return e.kind == p.kind && contains(e, p) }) {
 		l.add("never-matches", r.line, t.Pos, "remove the pattern, or the exception", changesNothing(t)+"an exception of the line takes all of it out")
 		return
@@ -179,6 +183,9 @@ func (s *shade) useless(i, j, k, l int) bool {
 func (s *shade) stands(i, k int, p, q pattern) bool {
 	a, b := s.g.rules[i], s.g.rules[k]
 	sameSection := a.line.Section == b.line.Section
+	if len(a.refs) > 0 && len(b.refs) == 0 && !q.tail {
+		return false // b gives the repository's path alone, and a the refs behind it
+	}
 	if b.verdict > a.verdict || (b.verdict == a.verdict && !sameSection) || a.rate != nil || s.effects[i]&^b.effects != 0 {
 		return false
 	}

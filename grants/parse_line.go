@@ -104,7 +104,7 @@ func (w *walker) detail(l *Line, m map[string]*yaml.Node) {
 		l.Refs = w.texts(v, "refs")
 	}
 	if len(l.Refs) > 0 && l.Section == SectionRead {
-		w.add(l.Refs[0].Pos, "remove it", "refs says what may be pushed: a repository is read as a whole")
+		w.add(l.Refs[0].Pos, "remove it", "refs says which branches and tags may be changed: a repository is read as a whole")
 	}
 	w.because(l, m["because"])
 	if v := m["during"]; v != nil {

@@ -15,7 +15,8 @@ func gitKinds() Kinds {
 	push := []Operation{
 		{"git.fetch", ambit.Read, "Fetch"}, {"git.push.create", ambit.Write, "Push a new branch"}, {"git.push.update", ambit.Write, "Push commits"},
 		{"git.push.force", ambit.Irreversible, "Push by force"}, {"git.push.delete", ambit.Irreversible, "Delete a branch"}, {"git.lfs.write", ambit.Write, "Upload large files"},
-		{"github.contents.put", ambit.Write, "Commit a file"},
+		{"github.contents.get", ambit.Read, "Read a file"}, {"github.contents.put", ambit.Write, "Commit a file"},
+		{"github.releases.create", ambit.Irreversible, "Publish a release"}, {"git.push.other", ambit.Irreversible, "Push what cannot be read"},
 	}
 	for i := range k.List {
 		if name := k.List[i].Name; name == "github" || name == "http" {
@@ -28,7 +29,19 @@ func gitKinds() Kinds {
 		}
 		return nil
 	}
-	k.MovesRefs = func(op string) bool { return op == "github.contents.put" }
+	k.Refs = func(op string) RefUse {
+		switch op {
+		case "git.push.create", "git.push.update", "git.push.force", "git.push.delete", "git.push.other":
+			return RefUse{true, "refs/"}
+		case "github.contents.put":
+			return RefUse{true, "refs/heads/"}
+		case "github.releases.create":
+			return RefUse{true, "refs/tags/"}
+		case "github.pulls.merge":
+			return RefUse{Touches: true}
+		}
+		return RefUse{}
+	}
 	return k
 }
 
@@ -47,7 +60,7 @@ read:
   - hub: acme/*
 write:
   - hub: [acme/web, acme/app]
-    operations: [git.push, pulls.create]
+    operations: [git.push, pulls.create, contents.*]
     refs: [refs/heads/agent/**, refs/heads/fix-*, refs/tags/rc]
     except: acme/app
     because: b
@@ -57,8 +70,8 @@ write:
     because: b
 ask:
   - hub: acme/web
-    operations: [git.push.*, pulls.merge]
-    refs: [refs/heads/main]
+    operations: [git.push.*, releases.create]
+    refs: [refs/heads/main, refs/tags/v*]
     because: b
   - hub: acme/free
     operations: [git.push]
@@ -93,7 +106,17 @@ expect:
 		"hub git.lfs.write acme/web":                            ambit.Allow,
 		"hub git.fetch acme/web":                                ambit.Allow,
 		"hub pulls.create acme/app":                             ambit.Deny,
-		"hub contents.put acme/web":                             ambit.Deny,
+		"hub contents.put acme/web/refs/heads/agent/a":          ambit.Allow,
+		"hub contents.put acme/web/refs/heads/main":             ambit.Deny,
+		"hub contents.put acme/app/refs/heads/agent/a":          ambit.Deny,
+		"hub contents.put acme/web":                             ambit.Deny, // nobody knows which
+		"hub contents.get acme/web":                             ambit.Allow,
+		"hub git.push.create acme/web":                          ambit.Deny,
+		"hub git.push.other acme/web":                           ambit.Deny,
+		"hub git.push.other acme/web/refs/heads/main":           ambit.Ask,
+		"hub releases.create acme/web/refs/tags/v1":             ambit.Ask,
+		"hub releases.create acme/web/refs/tags/rc":             ambit.Deny,
+		"hub releases.create acme/web":                          ambit.Deny,
 		"forge git.push.update /team/app.git/refs/heads/x":      ambit.Allow,
 		"forge git.push.update /team/app.git/refs/heads/y":      ambit.Deny,
 		"forge git.push.update /team/app.git/refs/heads/x/refs": ambit.Deny,
@@ -112,7 +135,7 @@ expect:
 			t.Errorf("%s is written as %s", text, back)
 		}
 	}
-	if c := string(g.File().Canonical()); !strings.Contains(c, `"refs":["refs/heads/main"]`) {
+	if c := string(g.File().Canonical()); !strings.Contains(c, `"refs":["refs/heads/main","refs/tags/v*"]`) {
 		t.Errorf("the canonical form has no refs: %s", c)
 	}
 	if p := g.Plain(); !strings.Contains(p, "of branches and tags only") {
@@ -129,7 +152,7 @@ func TestRefsRemedy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"hub git.push.update acme/web/refs/heads/Main":         "gives of branches and tags only refs/heads/agent/*\nit would take:\nwrite:\n  - hub: \"acme/web\"\n    operations: [git.push.update]\n    refs: [\"refs/heads/Main\"]",
+		"hub git.push.update acme/web/refs/heads/Main":         "gives of branches and tags only refs/heads/agent/*, not \"refs/heads/Main\"\nit would take:\nwrite:\n  - hub: \"acme/web\"\n    operations: [git.push.update]\n    refs: [\"refs/heads/Main\"]",
 		"forge git.push.create /team/app.git/refs/heads/a":     "  - forge: \"/team/app.git\"\n    operations: [git.push.create]\n    refs: [\"refs/heads/a\"]",
 		"hub git.push.delete acme/web/refs/heads/agent/1":      "ask:\n  - hub: \"acme/web\"\n    operations: [git.push.delete]\n    refs: [\"refs/heads/agent/1\"]",
 		"hub git.push.update acme/web/refs/heads/x/refs/tags/": "",
@@ -161,9 +184,10 @@ func TestRefsMistakes(t *testing.T) {
 	for line, want := range map[string]string{
 		"write: [{hub: acme/web, refs: [refs/heads/a], because: b}]":                                                "names its operations",
 		"write: [{hub: acme/web, operations: ['*'], refs: [refs/heads/a], because: b}]":                             "does not narrow",
-		"write: [{hub: acme/web, operations: [git.push, contents.put], refs: [refs/heads/a], because: b}]":          "does not narrow github.contents.put",
+		"ask: [{hub: acme/web, operations: [git.push, pulls.merge], refs: [refs/heads/a], because: b}]":             "does not narrow github.pulls.merge",
+		"ask: [{hub: acme/web, operations: [git.push, 'pulls.*'], refs: [refs/heads/a], because: b}]":               "does not narrow github.pulls.merge",
 		"write: [{hub: acme/web, operations: ['github.*', git.push], refs: [refs/heads/a], because: b}]":            "does not narrow",
-		"write: [{hub: acme/web, operations: [pulls.create], refs: [refs/heads/a], because: b}]":                    "pushes nothing",
+		"write: [{hub: acme/web, operations: [pulls.create], refs: [refs/heads/a], because: b}]":                    "the line changes none",
 		"write: [{hub: acme/web, operations: [git.push], refs: [main], because: b}]":                                "whole name of a ref",
 		"write: [{hub: acme/web, operations: [git.push], refs: ['refs/*/a*b'], because: b}]":                        "inside a segment",
 		"write: [{hub: acme/web, operations: [git.push], refs: ['refs/heads/../tags/a'], because: b}]":              "climbs",
@@ -245,6 +269,92 @@ func TestRefsLint(t *testing.T) {
 	for _, f := range Lint(g, Machine{}) {
 		if f.Rule == "never-matches" {
 			t.Errorf("%v", f)
+		}
+	}
+}
+
+// TestRefsNeverMatch: lint finds what a line with refs says for nothing.
+func TestRefsNeverMatch(t *testing.T) {
+	for line, want := range map[string]string{
+		"ask: [{hub: acme/web, operations: [git.push, releases.create], refs: [refs/heads/a], because: b}]":                                                                                                                        `"releases.create" is about none of the line's refs`,
+		"write: [{hub: acme/web, operations: [contents.put], refs: [refs/heads/a, refs/tags/b], because: b}]":                                                                                                                      `"refs/tags/b" changes nothing: no operation`,
+		"write: [{hub: acme/web, operations: [contents.put], refs: ['refs/t*/b', 'refs/**'], because: b}]":                                                                                                                         `"refs/t*/b" changes nothing: no operation`,
+		"write: [{hub: [acme/web, /graphql], operations: [contents.put], refs: ['refs/**'], because: b}]":                                                                                                                          `"/graphql" changes nothing: it names no repository`,
+		"write: [{hub: acme/web, operations: ['contents.*', git.push], refs: [refs/tags/a], because: b}]":                                                                                                                          "",
+		"write: [{hub: [acme/web, /graphql], operations: [contents.put, pulls.create], refs: ['refs/**'], because: b}]":                                                                                                            "",
+		"write: [{forge: /team/app.git, operations: [git.push], refs: [refs/heads/a], because: b, at-most: 3}, {forge: /team/app.git, operations: [git.push], because: b, at-most: 3}]":                                            "",
+		"ask: [{hub: acme/web, operations: [releases.create, contents.put], refs: [refs/tags/a, refs/heads/b], because: b}]":                                                                                                       "",
+		"write: [{hub: acme/web, operations: [git.push, pulls.create], refs: [refs/heads/a], because: b, at-most: 3}]\nask: [{hub: acme/web, operations: [git.push.delete, git.push.other], refs: [refs/changes/**], because: b}]": "",
+	} {
+		g, err := Load("ambit.yaml", []byte(gitServices+line+"\n"), gitKinds(), noon())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range Lint(g, Machine{}) {
+			if f.Rule == "never-matches" {
+				got = append(got, f.Msg)
+			}
+		}
+		if text := strings.Join(got, "\n"); want == "" && text != "" || !strings.Contains(text, want) || len(got) > 1 {
+			t.Errorf("%s\n%s\nwant %q", line, text, want)
+		}
+	}
+}
+
+// TestRefsNearest: a refused change names the line that almost gives it, on GitHub and
+// on a server of one's own, and says what of the ref is missing.
+func TestRefsNearest(t *testing.T) {
+	g, err := Load("ambit.yaml", []byte(gitServices+`
+read:
+  - forge: /team/app.git/**
+  - forge: /team/other.git/**
+write:
+  - forge: /team/other.git
+    operations: [git.push]
+    refs: [refs/heads/agent/*]
+    because: b
+  - forge: [/team/app.git, /team/lib.git]
+    operations: [git.push]
+    refs: [refs/heads/agent/*]
+    because: b
+  - hub: acme/web
+    operations: [contents.put, git.push, pulls.create]
+    refs: [refs/heads/agent/*]
+    because: b
+ask:
+  - hub: acme/web
+    operations: [releases.create]
+    refs: [refs/tags/v*]
+    because: b
+`), gitKinds(), noon())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"forge git.push.update /team/app.git/refs/heads/main":    `ambit.yaml:15:5 gives of branches and tags only refs/heads/agent/*, not "refs/heads/main"`,
+		"forge git.push.create /team/lib.git/refs/heads/agent/a": "",
+		"forge git.push.delete /team/lib.git/refs/heads/agent/a": "ambit.yaml:15:5 gives git.push.create, git.push.update, git.lfs.write, not \"git.push.delete\"",
+		"forge git.push.update /team/new.git/refs/heads/agent/a": `ambit.yaml:11:5 gives /team/other.git, not "/team/new.git/refs/heads/agent/a"`,
+		"hub contents.put acme/web/refs/heads/main":              `ambit.yaml:19:5 gives of branches and tags only refs/heads/agent/*, not "refs/heads/main"`,
+		"hub contents.put acme/web":                              "ambit.yaml:19:5 gives of branches and tags only refs/heads/agent/*, not one that the request does not name, or not below refs/heads/",
+		"hub git.push.update acme/web":                           "not one that the request does not name in full, such as refs/heads/main",
+		"hub releases.create acme/web/refs/tags/1":               `gives of branches and tags only refs/tags/v*, not "refs/tags/1"`,
+		"hub pulls.create acme/web":                              "",
+	} {
+		as, err := g.ParseAction(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := g.Explain(&as[0], Facts{Assume: true})
+		if (e.Decision.Verdict == ambit.Deny) != (want != "") {
+			t.Errorf("%s: %v", text, e.Decision)
+		}
+		if want == "" {
+			continue
+		}
+		if first := e.Nearest[0].By + " " + e.Nearest[0].Why; !strings.Contains(first, want) {
+			t.Errorf("%s: %s\nwant %s", text, first, want)
 		}
 	}
 }

@@ -93,19 +93,25 @@ const (
 // the more, the less is missing.
 func (g *Grants) lacks(i int, a *ambit.Action, f *Facts) (lack, int) {
 	r := g.rules[i]
-	fit := r.patternFit(a)
+	repo := a.Resource
+	if repo.Segments, _ = g.pushed(a); len(r.refs) == 0 {
+		repo = a.Resource
+	}
+	fit := r.patternFit(repo)
 	switch {
+	case fit < whole && r.operation(a.Operation) && r.fits(a.Effect.Worst()):
+		return lackPattern, 2*fit + 1 // of two as near, the one that gives the operation elsewhere
 	case fit < whole:
-		return lackPattern, fit
+		return lackPattern, 2 * fit
 	case !slices.ContainsFunc(r.patterns, func(p pattern) bool {
-		return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) && p.admits(a)
+		return p.kind == repo.Kind && p.covers(repo.Segments) && p.admits(a)
 	}):
 		return lackColumns, whole
 	case !r.operation(a.Operation):
 		return lackOperation, whole + 1
 	case !r.fits(a.Effect.Worst()):
 		return lackEffect, whole + 1
-	case !slices.ContainsFunc(r.spread(), func(p pattern) bool { return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) }):
+	case !slices.ContainsFunc(r.spread(a.Operation), func(p pattern) bool { return p.kind == a.Resource.Kind && p.covers(a.Resource.Segments) }):
 		return lackRef, whole + 2
 	case r.service == "files" && !slices.ContainsFunc(r.patterns, func(p pattern) bool { return p.match(a.Resource, a.Effect) }):
 		return lackName, whole + 2
@@ -132,7 +138,7 @@ func (g *Grants) lackWords(r *rule, what lack, a *ambit.Action) string {
 	case lackEffect:
 		return "gives only what " + r.effectWords() + "; this " + effectVerb(a.Effect)
 	case lackRef:
-		return "gives of branches and tags only " + clipped(strings.Join(values(r.line.Refs), ", "), 80)
+		return "gives of branches and tags only " + clipped(strings.Join(values(r.line.Refs), ", "), 80) + ", not " + g.refWords(a)
 	case lackName:
 		class, name := ProtectedIn(a.Resource.Segments)
 		return "does not reach " + show(strings.Join(name, "/")) + ": such a name (" + string(class) +
@@ -149,21 +155,37 @@ func (g *Grants) lackWords(r *rule, what lack, a *ambit.Action) string {
 	return ""
 }
 
+// refWords names the ref of an action, or says that nobody knows it.
+func (g *Grants) refWords(a *ambit.Action) string {
+	_, ref := g.pushed(a)
+	under := g.kinds.refs(a.Operation).Under
+	switch {
+	case ref != "":
+		return show(clipped(ref, 120))
+	case under == "refs/":
+		return "one that the request does not name in full, such as refs/heads/main"
+	case under == "":
+		return "one that no request names"
+	default:
+		return "one that the request does not name, or not below " + under
+	}
+}
+
 // whole is how well a pattern fits that matches.
 const whole = 1000
 
 // patternFit is whole for a pattern that matches, apart from protected names,
 // and else how many segments agree.
-func (r *rule) patternFit(a *ambit.Action) (best int) {
+func (r *rule) patternFit(res ambit.Resource) (best int) {
 	for _, p := range r.patterns {
-		if p.kind != a.Resource.Kind {
+		if p.kind != res.Kind {
 			continue
 		}
-		if p.covers(a.Resource.Segments) {
+		if p.covers(res.Segments) {
 			return whole
 		}
 		n := 0
-		for n < min(len(p.segs), len(a.Resource.Segments)) && matchSegment(p.segs[n], a.Resource.Segments[n], n == 0 && p.kind == "http") {
+		for n < min(len(p.segs), len(res.Segments)) && matchSegment(p.segs[n], res.Segments[n], n == 0 && p.kind == "http") {
 			n++
 		}
 		best = max(best, n)
@@ -279,15 +301,18 @@ func sectionOf(a *ambit.Action, k Kind) Section {
 	return SectionAsk
 }
 
-// pushed parts a resource into the repository and the ref that a push is about; the
-// ref is "" for everything else.
+// pushed parts a resource into the repository and the ref that the action touches; the
+// ref is "" when it touches none, or one that is not known.
 func (g *Grants) pushed(a *ambit.Action) (repo []string, ref string) {
 	segs := a.Resource.Segments
 	at := slices.Index(segs, "refs")
-	if n := g.kindOf(a.Service).Segments; n > 0 {
-		at = min(n, len(segs))
+	switch k := g.kindOf(a.Service); {
+	case g.kinds.refs(a.Operation).Under == "" || a.Resource.Kind != k.Resource:
+		return segs, ""
+	case k.Segments > 0:
+		at = k.Segments
 	}
-	if !strings.HasPrefix(a.Operation, "git.push.") || at < 1 || at >= len(segs) {
+	if at < 1 || at >= len(segs) || segs[at] != "refs" {
 		return segs, ""
 	}
 	return segs[:at], strings.Join(segs[at:], "/")

@@ -1,6 +1,8 @@
 package grants
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"ambit"
@@ -16,9 +18,12 @@ type rule struct {
 	patterns []pattern
 	except   []pattern
 	refs     []pattern // below each of patterns; empty for all of a repository
-	during   *Window
-	until    time.Time // zero: no end
-	rate     *Rate
+	// touches are the known operations of a line with refs, and whether each is about
+	// a branch or tag; nil for a line without.
+	touches map[string]bool
+	during  *Window
+	until   time.Time // zero: no end
+	rate    *Rate
 
 	by, why, spent string // what a decision cites
 }
@@ -38,24 +43,38 @@ func (r *rule) conditional() bool {
 	return len(r.except) > 0 || r.during != nil || !r.until.IsZero() || r.rate != nil
 }
 
-// spread are the patterns that decide. A line with refs gives its resources
-// themselves, and below them those refs alone.
-func (r *rule) spread() []pattern {
+// spread are the patterns that decide about an operation. In a line with refs, one
+// that touches branches or tags has those refs alone, below each resource: an action
+// that does not say which it touches is in none of them. All others have the resources
+// themselves.
+func (r *rule) spread(op string) []pattern {
 	if len(r.refs) == 0 {
 		return r.patterns
 	}
 	var out []pattern
 	for _, p := range r.patterns {
-		base := p
-		base.self, base.tail = true, false
-		out = append(out, base)
+		p.self, p.tail = true, false
+		if !r.touches[op] {
+			out = append(out, p)
+			continue
+		}
+		base := p.segs
 		for _, ref := range r.refs {
-			p.segs = append(base.segs[:len(base.segs):len(base.segs)], ref.segs...)
+			p.segs = append(base[:len(base):len(base)], ref.segs...)
 			p.self, p.tail = ref.self, ref.tail
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// names are the operations of the rule as the index has them: whole names and
+// wildcards, and of a line with refs those alone that are known.
+func (r *rule) names() []string {
+	if len(r.refs) == 0 {
+		return r.ops
+	}
+	return slices.Sorted(maps.Keys(r.touches))
 }
 
 // holds says whether the rule's times hold. A missing fact is false.
@@ -103,6 +122,10 @@ func (p *pattern) admits(a *ambit.Action) bool {
 
 // operation says whether the rule names the operation.
 func (r *rule) operation(op string) bool {
+	if len(r.refs) > 0 {
+		_, known := r.touches[op]
+		return known
+	}
 	for _, o := range r.ops {
 		if covers(o, op) {
 			return true
@@ -122,7 +145,7 @@ func (r *rule) matches(a *ambit.Action, f *Facts) bool {
 			return false
 		}
 	}
-	for _, p := range r.spread() {
+	for _, p := range r.spread(a.Operation) {
 		if (p.match(a.Resource, a.Effect) || f.shows(a) && p.kind == "file" && p.covers(a.Resource.Segments)) && p.admits(a) {
 			return true
 		}

@@ -106,7 +106,7 @@ func (p *Push) line(b []byte) error {
 		return nil
 	}
 	f := strings.SplitN(line, " ", 3)
-	if len(f) != 3 || !p.objectID(f[0]) || !p.objectID(f[1]) || !goodRef(f[2]) || len(p.Commands) == maxRefs {
+	if len(f) != 3 || !p.objectID(f[0]) || !p.objectID(f[1]) || !IsRef(f[2]) || len(p.Commands) == maxRefs {
 		return ErrUnclear
 	}
 	c := Command{Old: strings.ToLower(f[0]), New: strings.ToLower(f[1]), Ref: f[2]}
@@ -170,9 +170,9 @@ func (p *Push) options(b []byte) ([]byte, error) {
 // capabilities stand in the first line, behind its names.
 func (p *Push) objectID(s string) bool { return p.Format.isID(s) }
 
-// goodRef says whether a ref's name is one that git takes, in its plain form
+// IsRef says whether a ref's name is one that git takes, in its plain form
 // (git-check-ref-format).
-func goodRef(s string) bool {
+func IsRef(s string) bool {
 	rest, ok := strings.CutPrefix(s, "refs/")
 	if !ok || len(s) > maxRef || !utf8.ValidString(s) || strings.Contains(s, "..") || strings.Contains(s, "@{") {
 		return false

@@ -14,7 +14,8 @@ func Kinds(workspace, home string) grants.Kinds {
 	k := grants.DefaultKinds()
 	k.Workspace, k.Home = workspace, home
 	k.Classify, k.Bodies, k.Statements = classify, bodies, statements()
-	k.Group, k.MovesRefs = catalog.Group, catalog.MovesRefs
+	k.Group = catalog.Group
+	k.Refs = func(op string) grants.RefUse { return grants.RefUse(catalog.Refs(op)) }
 	k.CheckPath = func(path string) error {
 		_, err := catalog.ParsePattern(path)
 		return err

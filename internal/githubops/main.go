@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"fmt"
 	"os"
@@ -18,7 +19,11 @@ var curated string
 //go:embed rules.txt
 var rules string
 
-const target = "catalog/data/github.txt"
+// What is written: the table, and the parameters that a person has to decide about.
+const (
+	target    = "catalog/data/github.txt"
+	paramsOut = "internal/githubops/params.txt"
+)
 
 func main() {
 	if len(os.Args) != 2 {
@@ -32,17 +37,23 @@ func main() {
 }
 
 func run(description string) error {
-	f, err := os.Open(description)
+	text, err := os.ReadFile(description)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	ops, err := read(f)
+	ops, err := read(bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
 	table, err := write(ops, curated, rules)
 	if err != nil {
+		return err
+	}
+	named, err := readParams(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(paramsOut, writeParams(named), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(target, table, 0o644)
