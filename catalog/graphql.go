@@ -21,8 +21,8 @@ const (
 // graphRules say what GraphQL operations are at one service.
 type graphRules struct {
 	query    Call
-	confined bool // a query that stays inside repositories is theirs
-	mutation func(field string) (op string, e ambit.Effect, ok bool)
+	confined bool // a query or mutation that stays inside repositories is theirs
+	mutation func(field string) (op string, e ambit.Effect, ok bool) // by its name, not its alias
 }
 
 // speaksGraphQL says whether the request is GraphQL over HTTP: declared, or at
@@ -209,7 +209,7 @@ func (r *Request) graphCalls(q graphRequest, rules graphRules) ([]Call, error) {
 	case op.Operation == ast.Query:
 		return []Call{rules.query}, nil
 	case op.Operation == ast.Mutation && r.Method == "POST":
-		return r.graphMutation(doc, op, rules)
+		return r.graphMutation(doc, op, q, rules)
 	}
 	return nil, errors.New("it is neither a query nor a posted mutation")
 }
@@ -233,7 +233,7 @@ func selectOperation(doc *ast.QueryDocument, name string) (*ast.OperationDefinit
 	return found, nil
 }
 
-func (r *Request) graphMutation(doc *ast.QueryDocument, op *ast.OperationDefinition, rules graphRules) ([]Call, error) {
+func (r *Request) graphMutation(doc *ast.QueryDocument, op *ast.OperationDefinition, q graphRequest, rules graphRules) ([]Call, error) {
 	w := rootWalk{fragments: make(map[string]*ast.FragmentDefinition), seen: make(map[string]bool)}
 	for _, f := range doc.Fragments {
 		if w.fragments[f.Name] != nil {
@@ -246,8 +246,15 @@ func (r *Request) graphMutation(doc *ast.QueryDocument, op *ast.OperationDefinit
 	}
 	calls := make([]Call, 0, len(w.fields))
 	for _, field := range w.fields {
+		if rules.confined && !q.odd {
+			names := repoWalk{types: githubTypes(), doc: doc, op: op, vars: q.vars}
+			if own, ok := names.commitOnBranch(field); ok {
+				calls = append(calls, own...)
+				continue
+			}
+		}
 		c := Call{"graphql.mutation", ambit.Irreversible, r.resource()}
-		if op, e, ok := rules.mutation(field); ok {
+		if op, e, ok := rules.mutation(field.Name); ok {
 			c.Operation, c.Effect = op, e
 		}
 		calls = append(calls, c)
@@ -263,7 +270,7 @@ func (r *Request) graphMutation(doc *ast.QueryDocument, op *ast.OperationDefinit
 type rootWalk struct {
 	fragments map[string]*ast.FragmentDefinition
 	seen      map[string]bool
-	fields    []string
+	fields    []*ast.Field
 }
 
 func (w *rootWalk) walk(set ast.SelectionSet) error {
@@ -271,7 +278,7 @@ func (w *rootWalk) walk(set ast.SelectionSet) error {
 		var err error
 		switch s := s.(type) {
 		case *ast.Field:
-			w.fields = append(w.fields, s.Name) // the name, not the alias
+			w.fields = append(w.fields, s)
 		case *ast.InlineFragment:
 			err = w.walk(s.SelectionSet)
 		case *ast.FragmentSpread:

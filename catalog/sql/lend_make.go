@@ -42,7 +42,7 @@ func (r *reader) change(c *grammar.Node, op string, at ref) {
 	switch k := c.Enum("subtype"); k {
 	case "AT_AddColumn", "AT_AddConstraint", "AT_AddIdentity":
 		// An index or a sequence of its own comes with some.
-		r.need(op, at, createIn(RightCreate, at.schema))
+		r.need(op, at, createIn(RightAdd, at.schema))
 		r.runs(def)
 	case "AT_ColumnDefault", "AT_AlterColumnType", "AT_SetExpression":
 		r.runs(def)
@@ -92,7 +92,7 @@ func (r *reader) renames(n *grammar.Node, op string) {
 	case "OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_SEQUENCE", "OBJECT_INDEX", "OBJECT_FOREIGN_TABLE":
 		at := resolve(n.Node("relation"))
 		r.owned(op, KindRelation, at)
-		r.need(op, at, createIn(RightCreate, orPublic(n.Text("newschema"), at.schema)))
+		r.need(op, at, createIn(RightAdd, orPublic(n.Text("newschema"), at.schema)))
 	case "OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY":
 		r.owned(op, KindRelation, resolve(n.Node("relation")))
 	case "OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE", "OBJECT_TYPE", "OBJECT_DOMAIN":
@@ -103,7 +103,7 @@ func (r *reader) renames(n *grammar.Node, op string) {
 		}
 		at := program(name)
 		r.owned(op, kind, at)
-		r.need(op, at, createIn(RightPlant, orPublic(n.Text("newschema"), at.schema)))
+		r.need(op, at, createIn(RightAdd, orPublic(n.Text("newschema"), at.schema)))
 	default:
 		r.cannotLend(forAdministrators)
 	}
@@ -132,7 +132,7 @@ func (r *reader) neededToMake(n *grammar.Node) {
 	case "IndexStmt":
 		at := resolve(n.Node("relation"))
 		r.owned("sql.create", KindRelation, at)
-		r.made(RightCreate, at, false)
+		r.made(RightAdd, at, false)
 		r.placed(n.Text("table_space"))
 	case "ViewStmt":
 		rel := n.Node("view")

@@ -20,6 +20,7 @@ const (
 	RightOwner    = "owner"    // those of the object's owner
 	RightMaintain = "maintain" // MAINTAIN, or the owner's where the server has no such right
 	RightCreate   = "create"   // to make something in a schema or database
+	RightAdd      = "add"      // to make what belongs to the owner of something that is there, such as an index
 	RightPlant    = "plant"    // the same, of what runs later with its owner's rights
 	RightExecute  = "execute"
 	RightUsage    = "usage"  // of a sequence
@@ -52,7 +53,7 @@ func (n Need) String() string {
 		return "the rights of the owner of " + what
 	case RightMaintain:
 		return "the right to maintain " + what + ", or those of its owner"
-	case RightCreate, RightPlant:
+	case RightCreate, RightAdd, RightPlant:
 		return "the right to create in " + what
 	}
 	return "the right " + n.Right + " on " + what
