@@ -1,12 +1,11 @@
 package ambittest
 
 import (
-	"bytes"
-	"io"
 	"net/http"
-	"net/http/cgi"
+	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,8 +13,9 @@ import (
 )
 
 // Git serves bare repositories over HTTPS by git's own http-backend
-// (git-http-backend(1)). Reading is free for public repositories; pushing,
-// and reading what is private, wants basic authentication with the token.
+// (git-http-backend(1)) behind nginx and fcgiwrap, as code hosts do. Reading is free for
+// public repositories; pushing, and reading what is private, wants basic authentication
+// with the token.
 type Git struct {
 	*Server
 	Token Canary
@@ -33,16 +33,47 @@ type Git struct {
 func NewGit(t testing.TB, ca *CA, names ...string) *Git {
 	t.Helper()
 	g := &Git{Token: NewCanary("git token"), Old: NewCanary("old git token"), Root: OpenDir(t), private: map[string]bool{}, seen: map[string]int{}}
-	backend := filepath.Join(strings.TrimSpace(Output(t, "", "git", "--exec-path")), "git-http-backend")
-	h := &cgi.Handler{
-		Path: backend,
-		Env:  []string{"GIT_PROJECT_ROOT=" + g.Root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "HOME=" + g.Root},
-	}
 	m := http.NewServeMux()
-	m.Handle("/", g.authorized(whole(h)))
+	m.HandleFunc("GET "+authPath, g.authorize)
 	m.Handle("/repos/", g.api(t))
-	g.Server = ServeTLS(t, ca, m, names...)
+	g.Server = serveNginx(t, ca, m, names, g.locations(t))
 	return g
+}
+
+// authPath is where nginx asks whether a request may pass.
+const authPath = "/-/auth"
+
+// locations is what nginx serves: the API by the handler, all else by git.
+func (g *Git) locations(t testing.TB) string {
+	backend := filepath.Join(strings.TrimSpace(Output(t, "", "git", "--exec-path")), "git-http-backend")
+	return `
+		location /repos/ { proxy_pass http://handler; proxy_set_header Host $host; }
+		location = ` + authPath + ` {
+			internal;
+			proxy_pass http://handler;
+			proxy_pass_request_body off;
+			proxy_set_header Content-Length "";
+			proxy_set_header X-Original-URI $request_uri;
+		}
+		location / {
+			auth_request ` + authPath + `;
+			auth_request_set $person $upstream_http_x_remote_user;
+			fastcgi_pass cgi;
+			fastcgi_max_temp_file_size 0;
+			fastcgi_param SCRIPT_FILENAME ` + backend + `;
+			fastcgi_param GIT_PROJECT_ROOT ` + g.Root + `;
+			fastcgi_param GIT_HTTP_EXPORT_ALL 1;
+			fastcgi_param GIT_CONFIG_NOSYSTEM 1;
+			fastcgi_param GIT_PROTOCOL $http_git_protocol;
+			fastcgi_param HOME ` + g.Root + `;
+			fastcgi_param PATH_INFO $uri;
+			fastcgi_param QUERY_STRING $query_string;
+			fastcgi_param REQUEST_METHOD $request_method;
+			fastcgi_param CONTENT_TYPE $content_type;
+			fastcgi_param CONTENT_LENGTH $content_length;
+			fastcgi_param REMOTE_ADDR $remote_addr;
+			fastcgi_param REMOTE_USER $person;
+		}`
 }
 
 // Create makes a bare repository "owner/name.git" with one commit on main that
@@ -88,40 +119,27 @@ func (g *Git) Refs(t testing.TB, repo string) map[string]string {
 	return out
 }
 
-// authorized wants the token for pushes and for private repositories, as git
-// hosting services do.
-func (g *Git) authorized(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		push := strings.HasSuffix(r.URL.Path, "/git-receive-pack") || r.URL.Query().Get("service") == "git-receive-pack"
-		repo, _, _ := strings.Cut(r.URL.Path, ".git/")
-		_, pass, ok := r.BasicAuth()
-		switch {
-		case ok && g.accepts(pass):
-			r.Header.Set("X-Remote-User", "agent")
-		case push || g.isPrivate(repo+".git") || ok:
-			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
-			http.Error(w, "authentication needed", http.StatusUnauthorized)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
-// whole gives the CGI program bodies of known length: it cannot take others.
-func whole(h *cgi.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength < 0 {
-			b, err := io.ReadAll(r.Body)
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
-			}
-			r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(b)), int64(len(b)), nil
-		}
-		c := *h
-		c.Env = append([]string{"GIT_PROTOCOL=" + r.Header.Get("Git-Protocol"), "REMOTE_USER=" + r.Header.Get("X-Remote-User")}, h.Env...)
-		c.ServeHTTP(w, r)
-	})
+// authorize wants the token for pushes and for private repositories, as git hosting
+// services do.
+func (g *Git) authorize(w http.ResponseWriter, r *http.Request) {
+	u, err := url.ParseRequestURI(r.Header.Get("X-Original-URI"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	at := path.Clean(u.Path)
+	push := strings.HasSuffix(at, "/git-receive-pack") || u.Query().Get("service") == "git-receive-pack"
+	repo, _, _ := strings.Cut(at, ".git/")
+	_, pass, ok := r.BasicAuth()
+	switch {
+	case ok && g.accepts(pass):
+		w.Header().Set("X-Remote-User", "agent")
+	case push || g.isPrivate(repo+".git") || ok:
+		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // Output runs a program to its end with an environment of its own and returns

@@ -71,6 +71,24 @@ func (s *Server) start(t testing.TB, at string, h http.Handler, c *tls.Config) {
 		t.Fatal(err)
 	}
 	s.Addr, s.Port = l.Addr().String(), l.Addr().(*net.TCPAddr).Port
+	s.URL = "http://" + s.Addr
+	if c != nil {
+		s.URL = "https://" + s.Addr
+	}
+	s.serve(t, l, h, c)
+}
+
+// startUnix serves on a Unix socket.
+func (s *Server) startUnix(t testing.TB, path string, h http.Handler) {
+	t.Helper()
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.serve(t, l, h, nil)
+}
+
+func (s *Server) serve(t testing.TB, l net.Listener, h http.Handler, c *tls.Config) {
 	srv := &http.Server{Handler: s.remember(h), TLSConfig: c, ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
 	go func() {
@@ -81,10 +99,6 @@ func (s *Server) start(t testing.TB, at string, h http.Handler, c *tls.Config) {
 			srv.Serve(l)
 		}
 	}()
-	s.URL = "http://" + s.Addr
-	if c != nil {
-		s.URL = "https://" + s.Addr
-	}
 	t.Cleanup(func() { srv.Close(); <-done })
 }
 
