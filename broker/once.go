@@ -59,6 +59,24 @@ func (b *Broker) Once(ctx context.Context, task ambit.TaskID, name string, how f
 	return Lease{ID: l.ID, Task: l.Task, Service: l.Service, Expires: l.Expires}, nil
 }
 
+// Look shows f the live lease of a service and what makes it, before a person is asked
+// about something for which [Broker.Once] would be called.
+func (b *Broker) Look(task ambit.TaskID, name string, f func(base row.Lease, p Provider) error) error {
+	s, err := b.find(task, name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	now := b.c.Now()
+	if s.over || s.now == nil || !now.Before(s.now.lease.Expires) {
+		s.mu.Unlock()
+		return fmt.Errorf("cannot give a right for %s: the task has no live lease of it", name)
+	}
+	base, p := s.now.lease, s.provider
+	s.mu.Unlock()
+	return f(base, p)
+}
+
 // EndOnce ends what [Broker.Once] made. What cannot be ended at once is tried
 // again; to end what is over is no error.
 func (b *Broker) EndOnce(ctx context.Context, task ambit.TaskID, name, id string) error {

@@ -38,18 +38,16 @@ func (s *session) database(service string, w wire.Secret, admin []byte) (*postgr
 	if len(x.Hosts) > 0 {
 		c.Host = x.Hosts[0].Value
 	}
+	c.ReadOnly = !g.Writes(service)
 	for _, r := range g.Rights(service) {
-		rights := tableRights(r)
-		c.ReadOnly = c.ReadOnly && !slices.ContainsFunc(rights, func(r postgres.Right) bool { return r.Privilege != postgres.Select })
 		if r.Section != grants.SectionAsk { // those are given for one approved action
-			c.Rights = append(c.Rights, rights...)
+			c.Rights = append(c.Rights, tableRights(r)...)
 		}
 	}
 	return s.d.servers.Provider(c)
 }
 
-// privilege is the right on a table that an operation needs. What needs to own the
-// table is none of them: no lease of Ambit's can do it.
+// privilege is the right on a table that an operation needs of itself.
 func privilege(operation string) (postgres.Privilege, bool) {
 	switch operation {
 	case "sql.select":
@@ -62,6 +60,10 @@ func privilege(operation string) (postgres.Privilege, bool) {
 		return postgres.Delete, true
 	case "sql.truncate":
 		return postgres.Truncate, true
+	case "sql.lock":
+		return postgres.Update, true
+	case "sql.references":
+		return postgres.References, true
 	}
 	return "", false
 }
@@ -85,20 +87,50 @@ func tableRights(r grants.TableRight) (out []postgres.Right) {
 	return out
 }
 
+// argNeeds is what an action needs beside the right on rows that its operation says, as
+// the reader of statements found it and the person approved it.
+const argNeeds = "needs"
+
 // rightsOf is what one action needs in the database.
-func rightsOf(a *ambit.Action) ([]postgres.Right, error) {
+func rightsOf(a *ambit.Action) (rights []postgres.Right, needs []postgres.Need, err error) {
+	if needs, err = postgres.ParseNeeds(a.Args[argNeeds]); err != nil {
+		return nil, nil, err
+	}
 	p, ok := privilege(a.Operation)
-	if !ok || a.Resource.Kind != "table" || len(a.Resource.Segments) != 2 {
-		return nil, fmt.Errorf("cannot give a right for %s on %s: only an owner can do that, and a task's role owns nothing; do it yourself", a.Operation, a.Resource)
+	switch {
+	case ok && a.Resource.Kind == "table" && len(a.Resource.Segments) == 2:
+	case len(needs) > 0:
+		return nil, needs, nil
+	default:
+		return nil, nil, fmt.Errorf("cannot give a right for %s on %s: it does not say which it needs", a.Operation, a.Resource)
 	}
 	r := postgres.Right{Schema: a.Resource.Segments[0], Table: a.Resource.Segments[1], Privilege: p}
 	if r.Table == postgres.All {
-		return nil, errors.New("cannot give a right on every table for one action")
+		return nil, nil, errors.New("cannot give a right on every table for one action")
 	}
 	if c, ok := a.Args[grants.ArgColumns]; ok && c != "" && c != grants.AllColumns && p != postgres.Delete && p != postgres.Truncate {
 		r.Columns = strings.Split(c, ",")
 	}
-	return []postgres.Right{r}, nil
+	return []postgres.Right{r}, needs, nil
+}
+
+// lendable says, before a person is asked, why what an action needs cannot be given.
+func (s *session) lendable(ctx context.Context, in wire.Lendable) (any, error) {
+	needs, err := postgres.ParseNeeds(in.Needs)
+	if err != nil || len(needs) == 0 {
+		return nil, errors.Join(err, errors.New("it does not say what it needs"))
+	}
+	err = s.d.broker.Look(s.taskID(), in.Service, func(base row.Lease, p broker.Provider) error {
+		db, ok := p.(*postgres.Provider)
+		if !ok {
+			return errors.New("it is no database")
+		}
+		return db.Lendable(ctx, base.ID, needs)
+	})
+	if no, ok := errors.AsType[*postgres.Unlent](err); ok {
+		return nil, &wire.Error{Code: wire.CodeNotLent, Msg: no.Why}
+	}
+	return struct{}{}, err
 }
 
 // elevation is a right for one approved action, until its outcome.
@@ -129,7 +161,7 @@ func (s *session) elevate(ctx context.Context, in wire.Elevate) (any, error) {
 	if !ok {
 		return nil, errNotApproved
 	}
-	rights, err := rightsOf(&a)
+	rights, needs, err := rightsOf(&a)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +170,7 @@ func (s *session) elevate(ctx context.Context, in wire.Elevate) (any, error) {
 		if !ok {
 			return nil, errors.New("it is no database")
 		}
-		return db.Once(base.ID, rights)
+		return db.Once(base.ID, rights, needs)
 	})
 	if err != nil {
 		return nil, err

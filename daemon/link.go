@@ -356,6 +356,15 @@ func (l *Link) Elevate(ctx context.Context, intent ambit.RecordID) error {
 	return l.call(ctx, wire.MethodElevate, wire.Elevate{Intent: intent}, &e)
 }
 
+// Lendable says why what an action of a service needs cannot be given, "" when it can.
+func (l *Link) Lendable(ctx context.Context, service, needs string) (why string, err error) {
+	err = l.call(ctx, wire.MethodLendable, wire.Lendable{Service: service, Needs: needs}, nil)
+	if bad, ok := errors.AsType[*wire.Error](err); ok && bad.Code == wire.CodeNotLent {
+		return bad.Msg, nil
+	}
+	return "", err
+}
+
 // Lower takes back what Elevate gave.
 func (l *Link) Lower(ctx context.Context, intent ambit.RecordID) error {
 	return l.call(ctx, wire.MethodLower, wire.Lower{Intent: intent}, nil)

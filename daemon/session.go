@@ -149,6 +149,8 @@ func (s *session) handle(method string, body json.RawMessage) wire.Step {
 		return later(body, s.elevate)
 	case wire.MethodLower:
 		return later(body, s.lower)
+	case wire.MethodLendable:
+		return later(body, s.lendable)
 	case wire.MethodAsk:
 		return later(body, s.ask)
 	case wire.MethodJWT:

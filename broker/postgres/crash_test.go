@@ -149,7 +149,7 @@ func life(o childOrder) (int, error) {
 		return 0, err
 	}
 	once, err := h.Once(ctx, o.Task, "shop", func(base row.Lease, b broker.Provider) (broker.Provider, error) {
-		return b.(*Provider).Once(base.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}})
+		return b.(*Provider).Once(base.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}}, nil)
 	})
 	if err != nil {
 		return 0, err
@@ -157,8 +157,51 @@ func life(o childOrder) (int, error) {
 	if _, err := (&session{c}).run(ctx, "SELECT 1"); err != nil {
 		return 0, err
 	}
-	err = errors.Join(h.EndOnce(ctx, o.Task, "shop", once.ID), h.End(ctx, o.Task))
+	if err := errors.Join(h.EndOnce(ctx, o.Task, "shop", once.ID), lent(ctx, h, o.Task, &session{c})); err != nil {
+		return 0, err
+	}
+	err = h.End(ctx, o.Task)
 	return at.n, err
+}
+
+// lent makes a table with the right for it and the rights of an owner, in a transaction
+// that is committed when they are taken back.
+func lent(ctx context.Context, h *house, task ambit.TaskID, c *session) error {
+	once, err := h.Once(ctx, task, "shop", func(base row.Lease, b broker.Provider) (broker.Provider, error) {
+		return b.(*Provider).Once(base.ID, nil, []Need{relation("owner", "orders"), inSchema("plant", "public")})
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := c.run(ctx, "SET default_transaction_read_only = off; BEGIN; COMMENT ON TABLE public.orders IS 'x'; CREATE TABLE public.made (x int); CREATE VIEW public.seen AS SELECT 1 AS x"); err != nil {
+		return err
+	}
+	if err := h.EndOnce(ctx, task, "shop", once.ID); err != nil {
+		return err
+	}
+	if _, err = c.run(ctx, "COMMIT"); err != nil {
+		return err
+	}
+	return h.steps.at("committed")
+}
+
+// inherited sees that what was made and committed is the owner's, and removes it.
+func (w *world) inherited() (there bool) {
+	w.t.Helper()
+	for _, name := range []string{"made", "seen"} {
+		switch got := w.owner(name); got {
+		case w.keeper():
+			there = true
+		case "nobody: it is gone":
+		default:
+			w.t.Errorf("%s belongs to %s", name, got)
+		}
+	}
+	w.exec("DROP VIEW IF EXISTS seen; DROP TABLE IF EXISTS made")
+	if n := w.exec("SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE r.rolname = '" + w.keeper() + "'")[0][0]; n != "0" {
+		w.t.Errorf("the owner has %s members", n)
+	}
+	return there
 }
 
 func newState(t testing.TB) (dir string, task ambit.TaskID) {
@@ -215,6 +258,7 @@ func secretsAreSealed(t *testing.T, dir string, secrets ...string) {
 // one leaves nothing behind.
 func TestKilledAtEachStep(t *testing.T) {
 	w := newWorld(t)
+	w.keep()
 	w.provider(readOrders) // whoever uses the database next tidies up groups that a killed daemon left
 	dir, task := newState(t)
 	out := runChild(t, childOrder{Dir: dir, Task: task, Admin: w.pg.AdminURL(w.db)})
@@ -224,6 +268,10 @@ func TestKilledAtEachStep(t *testing.T) {
 		t.Fatalf("the child says %q", out)
 	}
 	w.restart(dir, errors.New("the task is over"))
+	if !w.inherited() {
+		t.Error("what was approved is not there")
+	}
+	kept := 0
 	stride := 1
 	if testing.Short() {
 		stride = 5
@@ -236,16 +284,22 @@ func TestKilledAtEachStep(t *testing.T) {
 		}
 		secretsAreSealed(t, dir, w.pg.Password.Value)
 		s := store.New(filepath.Join(dir, "state.db"))
-		kept, err := s.Services(t.Context())
+		services, err := s.Services(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		sealed += len(kept)
+		sealed += len(services)
 		s.Close()
 		w.restart(dir, errors.New("the task is over"))
+		if w.inherited() {
+			kept++
+		}
 		if t.Failed() {
 			t.Fatalf("killed before step %d of %d", n, all)
 		}
+	}
+	if kept == 0 || kept == all {
+		t.Errorf("what was made is there %d times", kept)
 	}
 	if sealed == 0 {
 		t.Error("nothing was ever kept: the search for secrets finds nothing")

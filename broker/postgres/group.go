@@ -64,7 +64,7 @@ func ensureGroup(ctx context.Context, s *session, g group) error {
 	if g.surplus != "" {
 		more, err := names(ctx, s, g.surplus)
 		if err == nil && more != "" {
-			_, err = s.run(ctx, "REVOKE ALL ON TABLE "+more+" FROM "+g.name)
+			_, err = s.run(ctx, "REVOKE ALL ON "+orTable(g.of)+" "+more+" FROM "+g.name)
 		}
 		if err != nil {
 			return err
@@ -88,6 +88,13 @@ func ensureGroup(ctx context.Context, s *session, g group) error {
 		}
 	}
 	return nil
+}
+
+func orTable(kind string) string {
+	if kind == "" {
+		return "TABLE"
+	}
+	return kind
 }
 
 // names runs a query of one column and joins its rows with commas.

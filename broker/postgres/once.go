@@ -16,18 +16,19 @@ import (
 // can log in as, so that all is over when that is dropped.
 type Once struct {
 	p      *Provider
-	base   string // the live lease
-	groups []group
+	base   string // the live lease; "" for one that only ends
+	rights []Right
+	needs  []Need
 	closes bool
 }
 
 // Once makes the provider of leases that add rights to the lease base. Close does
 // nothing: the provider that it is of is closed by itself.
-func (p *Provider) Once(base string, rights []Right) (*Once, error) {
+func (p *Provider) Once(base string, rights []Right, needs []Need) (*Once, error) {
 	if err := checkLease(base); err != nil {
 		return nil, err
 	}
-	if len(rights) == 0 {
+	if len(rights)+len(needs) == 0 {
 		return nil, errors.New("cannot give a right for one statement: it needs none")
 	}
 	for _, r := range rights {
@@ -35,7 +36,12 @@ func (p *Provider) Once(base string, rights []Right) (*Once, error) {
 			return nil, fmt.Errorf("cannot give a right for one statement: %w", err)
 		}
 	}
-	return &Once{p: p, base: base, groups: groups(p.server.login.Database, rights)}, nil
+	for _, n := range needs {
+		if err := n.check(); err != nil {
+			return nil, err
+		}
+	}
+	return &Once{p: p, base: base, rights: rights, needs: needs}, nil
 }
 
 // OnceAgain makes what ends the leases of another daemon's Once. To close it closes p.
@@ -63,7 +69,14 @@ func (o *Once) Mint(ctx context.Context, order broker.Order) (broker.Credential,
 	}
 	var sent creation
 	err := o.p.server.with(ctx, func(ctx context.Context, s *session) error {
-		return o.p.withGroups(ctx, s, o.groups, func() error { return o.join(ctx, s, order, &sent) })
+		l, err := o.loan(ctx, s)
+		if err == nil && len(l.owners) > 0 {
+			err = o.still(ctx, s)
+		}
+		if err != nil {
+			return err
+		}
+		return o.p.withGroups(ctx, s, slices.Concat(l.groups, l.marks), func() error { return o.join(ctx, s, order, l, &sent) })
 	})
 	if err == nil {
 		err = o.p.at("right given")
@@ -74,11 +87,11 @@ func (o *Once) Mint(ctx context.Context, order broker.Order) (broker.Credential,
 	return broker.Credential{Secret: ambit.NewSecret([]byte(Role(o.base)))}, nil
 }
 
-func (o *Once) join(ctx context.Context, s *session, order broker.Order, sent *creation) error {
+func (o *Once) join(ctx context.Context, s *session, order broker.Order, l loan, sent *creation) error {
 	r, base := Role(order.Lease), Role(o.base)
 	return again(ctx, func() error {
 		return s.in(ctx, lockShared+"; "+lockLease(order.Lease), func() error {
-			missing, until, err := o.p.missing(ctx, s, o.groups, order.Expires)
+			missing, until, err := o.p.missing(ctx, s, slices.Concat(l.groups, l.marks), order.Expires)
 			if err == nil && len(missing) > 0 {
 				err = errGroups
 			}
@@ -89,8 +102,14 @@ func (o *Once) join(ctx context.Context, s *session, order broker.Order, sent *c
 			// old this is.
 			sql := fmt.Sprintf("DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s) THEN CREATE ROLE %s NOLOGIN; END IF; END $$;\n"+
 				"COMMENT ON ROLE %s IS 'Ambit: a right for one approved statement'; ALTER ROLE %s VALID UNTIL %s;\n", literal(r), r, r, r, literal(until))
-			for _, g := range o.groups {
+			for _, g := range l.groups {
 				sql += "GRANT " + g.name + " TO " + r + s.inheritOnly() + ";\n"
+			}
+			for _, g := range l.marks {
+				sql += "GRANT " + g.name + " TO " + base + s.inheritOnly() + ";\n"
+			}
+			for _, owner := range l.owners {
+				sql += "GRANT " + quote(owner) + " TO " + r + s.inheritOnly() + ";\n"
 			}
 			if _, err := sent.run(ctx, s, sql+"GRANT "+r+" TO "+base+s.inheritOnly()); err != nil {
 				return err
@@ -109,13 +128,22 @@ func (o *Once) Revoke(ctx context.Context, l row.Lease) error {
 		if _, err := settled(ctx, s, l.ID); err != nil {
 			return err
 		}
-		return dropRole(ctx, o.p.server, s, Role(l.ID))
+		if err := dropRole(ctx, o.p.server, s, Role(l.ID)); err != nil {
+			return err
+		}
+		if err := o.p.at("right taken"); err != nil || o.base == "" {
+			return err
+		}
+		// What cannot be handed over now, such as what is not committed yet, is found again
+		// when the lease is renewed and when it ends.
+		_ = o.p.server.handOver(ctx, s, Role(o.base), briefly)
+		return nil
 	})
-	if err == nil {
-		err = o.p.at("right taken")
-	}
 	return o.p.explain(err)
 }
+
+// briefly is how long a lease that lives is waited for, to hand over what it made.
+const briefly = "200ms"
 
 // Prove implements [broker.Provider]: the right is gone when the role between is.
 func (o *Once) Prove(ctx context.Context, l row.Lease) (usable bool, err error) {

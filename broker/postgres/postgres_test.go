@@ -487,7 +487,7 @@ func TestOneStatementsRight(t *testing.T) {
 	if _, err := query(url, del); err == nil {
 		t.Fatal("deleted without the right")
 	}
-	o, err := p.Once(l.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}})
+	o, err := p.Once(l.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -520,7 +520,7 @@ func TestOneStatementsRight(t *testing.T) {
 	}
 	w.end(o, row.Lease{ID: fmt.Sprintf("%032x", 0x123)})
 	w.end(p, other)
-	if _, err := p.Once("x", nil); err == nil {
+	if _, err := p.Once("x", nil, nil); err == nil {
 		t.Error("an odd lease was taken")
 	}
 }
@@ -542,7 +542,7 @@ func TestAdministratorWithCreaterole(t *testing.T) {
 	if _, err := query(url, "DELETE FROM orders"); err == nil {
 		t.Error("deleted")
 	}
-	o, err := p.Once(l.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}})
+	o, err := p.Once(l.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -559,12 +559,12 @@ func TestAdministratorWithCreaterole(t *testing.T) {
 	}) {
 		t.Fatal("no session")
 	}
-	w.exec("CREATE TABLE left_over (n int); ALTER TABLE left_over OWNER TO " + Role(l.ID))
+	w.exec("CREATE TABLE made (n int); ALTER TABLE made OWNER TO " + Role(l.ID) + "; CREATE VIEW left_over AS SELECT 1; ALTER VIEW left_over OWNER TO " + Role(l.ID))
 	w.end(p, l)
 	if err := <-ended; err == nil {
 		t.Error("a session lives on")
 	}
-	if got := w.exec("SELECT tableowner FROM pg_tables WHERE tablename = 'left_over'"); got[0][0] != estate {
+	if got := w.owner("left_over") + " " + w.owner("made"); got != estate+" maker" {
 		t.Errorf("what is left belongs to %v", got)
 	}
 	p.Close()

@@ -322,10 +322,16 @@ func (p *Provider) Renew(ctx context.Context, l row.Lease, until time.Time) erro
 		if len(rows) == 0 {
 			return broker.ErrGone
 		}
-		return p.explain(again(ctx, func() error {
+		err = again(ctx, func() error {
 			_, err := s.run(ctx, fmt.Sprintf("ALTER ROLE %s VALID UNTIL %s", Role(l.ID), literal(first(rows))))
 			return err
-		}))
+		})
+		if err == nil {
+			// What an approved statement made in a transaction that is committed since. What
+			// cannot be handed over now is when the lease ends.
+			_ = p.server.handOver(ctx, s, Role(l.ID), briefly)
+		}
+		return p.explain(err)
 	})
 }
 

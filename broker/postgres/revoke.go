@@ -172,6 +172,9 @@ func dropRole(ctx context.Context, v *server, s *session, r string) error {
 		return err
 	}
 	// It has come to own something, or somebody gave it something by itself.
+	if err := v.handOver(ctx, s, r, lockTimeout); conflict(err) {
+		return err
+	} // what cannot be handed over becomes nobody's
 	if err := disown(ctx, v, s, r); err != nil {
 		return err
 	}

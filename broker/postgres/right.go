@@ -21,10 +21,21 @@ const (
 	Truncate Privilege = "TRUNCATE"
 )
 
-// byColumn says whether a privilege can be had on some of a table's columns.
-func (p Privilege) byColumn() bool { return p == Select || p == Insert || p == Update }
+// The privileges that only an approved statement is lent.
+const (
+	References Privilege = "REFERENCES"
+	Trigger    Privilege = "TRIGGER"
+	Maintain   Privilege = "MAINTAIN" // since PostgreSQL 17
+)
 
-func (p Privilege) valid() bool { return p.byColumn() || p == Delete || p == Truncate }
+// byColumn says whether a privilege can be had on some of a table's columns.
+func (p Privilege) byColumn() bool {
+	return p == Select || p == Insert || p == Update || p == References
+}
+
+func (p Privilege) valid() bool {
+	return p.byColumn() || p == Delete || p == Truncate || p == Trigger || p == Maintain
+}
 
 // Right is one privilege on a table, or on all tables of a schema.
 type Right struct {
@@ -42,7 +53,7 @@ func (r Right) check() error {
 	names := slices.Concat([]string{r.Schema, r.Table}, r.Except, r.Columns)
 	switch {
 	case !r.Privilege.valid():
-		return fmt.Errorf("the right %.20q is none of SELECT, INSERT, UPDATE, DELETE and TRUNCATE", r.Privilege)
+		return fmt.Errorf("the right %.20q is none of those that a table has", r.Privilege)
 	case slices.ContainsFunc(names, func(s string) bool { return s == "" || len(s) > 63 || badText(s) }):
 		return errors.New("a right names a schema, table or column that cannot be one")
 	case len(r.Columns) > 0 && (!r.Privilege.byColumn() || r.Table == All):
@@ -78,6 +89,7 @@ type group struct {
 	// surplus is a query of what else it gives, as SQL identifiers; "" for a group that
 	// nothing can come to. A table that was renamed keeps its grants, and so does a column.
 	surplus string
+	of      string // the kind of what surplus names; "" for TABLE
 }
 
 // grant is how a group gets what it gives.

@@ -34,7 +34,7 @@ func (w *world) stays(url string, statements ...string) *pgconn.PgConn {
 func TestLeasesThatWillNotEnd(t *testing.T) {
 	w := newWorld(t)
 	p := w.provider(readOrders)
-	o, err := p.Once(rowOf("a").ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}})
+	o, err := p.Once(rowOf("a").ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestNoRightIsKept(t *testing.T) {
 	w := newWorld(t)
 	p := w.provider(readOrders, Right{Schema: "public", Table: "orders", Privilege: Insert})
 	l, url := w.lease(p)
-	o, err := p.Once(l.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}})
+	o, err := p.Once(l.ID, []Right{{Schema: "public", Table: "orders", Privilege: Delete}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestNoRightIsKept(t *testing.T) {
 		"in a transaction":    w.stays(url, "BEGIN ISOLATION LEVEL REPEATABLE READ", "DELETE FROM orders WHERE id = 8", "SAVEPOINT a"),
 	}
 	if w.from16() {
-		for _, role := range []string{Role(once.ID), o.groups[len(o.groups)-1].name} {
+		for _, role := range []string{Role(once.ID), tableGroup(w.db, Right{Schema: "public", Table: "orders", Privilege: Delete}).name} {
 			if _, err := query(url, "SET ROLE "+role); code(err) != "42501" {
 				t.Errorf("it became %s: %v", role, err)
 			}

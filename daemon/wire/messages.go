@@ -10,22 +10,23 @@ import (
 // The calls a gatekeeper makes: the first two on a connection of its own, the next
 // three on one that a daemon made to its door.
 const (
-	MethodReserve = "reserve"
-	MethodEnrol   = "enrol"
-	MethodWho     = "who"
-	MethodAttach  = "attach"
-	MethodProve   = "prove"
-	MethodStart   = "start"
-	MethodIntent  = "intent"
-	MethodRefusal = "refusal"
-	MethodOutcome = "outcome"
-	MethodAlert   = "alert"
-	MethodLease   = "lease"
-	MethodElevate = "elevate"
-	MethodLower   = "lower"
-	MethodAsk     = "ask"
-	MethodJWT     = "jwt"
-	MethodEnd     = "end"
+	MethodReserve  = "reserve"
+	MethodEnrol    = "enrol"
+	MethodWho      = "who"
+	MethodAttach   = "attach"
+	MethodProve    = "prove"
+	MethodStart    = "start"
+	MethodIntent   = "intent"
+	MethodRefusal  = "refusal"
+	MethodOutcome  = "outcome"
+	MethodAlert    = "alert"
+	MethodLease    = "lease"
+	MethodElevate  = "elevate"
+	MethodLower    = "lower"
+	MethodLendable = "lendable"
+	MethodAsk      = "ask"
+	MethodJWT      = "jwt"
+	MethodEnd      = "end"
 )
 
 // MethodRevoke is the call that the daemon makes: the task has ended by
@@ -180,6 +181,16 @@ type Elevated struct {
 	Lease   string    `json:"lease"`
 	Expires time.Time `json:"expires"`
 }
+
+// Lendable asks, before a person is asked, whether what an action needs can be given.
+// Needs are written as an action's argument has them.
+type Lendable struct {
+	Service string `json:"service"`
+	Needs   string `json:"needs"`
+}
+
+// CodeNotLent is the code of the error that says why they cannot.
+const CodeNotLent = "not-lent"
 
 // Lower takes back what Elevate gave.
 type Lower struct {
