@@ -25,7 +25,8 @@ func (g *Git) Seen(c Canary) int {
 }
 
 // api is the little of GitHub's REST API that changes repositories: a repository is
-// read and deleted, and a pull request's merge brings main to the branch agent/fix.
+// read and deleted, a pull request's merge brings main to the branch agent/fix, and
+// branches and tags are changed.
 func (g *Git) api(t testing.TB) http.Handler {
 	m := http.NewServeMux()
 	bare := func(r *http.Request) string {
@@ -44,6 +45,7 @@ func (g *Git) api(t testing.TB) http.Handler {
 		Output(t, bare(r), "git", "update-ref", "refs/heads/main", "refs/heads/agent/fix")
 		writeJSON(w, 200, map[string]any{"merged": true})
 	})
+	g.refsAPI(t, m, bare)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok || !g.accepts(token) {
