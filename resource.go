@@ -70,12 +70,33 @@ func badSegment(s string) string {
 	return ""
 }
 
-// String joins the segments as people write them: a file starts with a slash,
-// the others do not.
+// String joins the segments as people write them: a file starts with a slash, and of a
+// table they are the names that SQL has, with dots between them.
 func (r Resource) String() string {
-	s := strings.Join(r.Segments, "/")
-	if r.Kind == "file" {
-		return "/" + s
+	switch r.Kind {
+	case "file":
+		return "/" + strings.Join(r.Segments, "/")
+	case "table", "database":
+		names := make([]string, len(r.Segments))
+		for i, s := range r.Segments {
+			names[i] = sqlName(s)
+		}
+		return strings.Join(names, ".")
 	}
-	return s
+	return strings.Join(r.Segments, "/")
+}
+
+// sqlName writes a name as PostgreSQL reads it (PostgreSQL 17, section 4.1.1): in double
+// quotes when it holds more than small letters, digits and the like.
+func sqlName(name string) string {
+	plain := name != ""
+	for i := range len(name) {
+		c := name[i]
+		letter := c >= 'a' && c <= 'z' || c == '_' || c >= 0x80
+		plain = plain && (letter || i > 0 && (c >= '0' && c <= '9' || c == '$'))
+	}
+	if plain {
+		return name
+	}
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }

@@ -190,6 +190,13 @@ func TestResourceCheck(t *testing.T) {
 	if got := (ambit.Resource{Kind: "file", Segments: []string{"a", "b"}}).String(); got != "/a/b" {
 		t.Errorf("a file prints as %s", got)
 	}
+	for want, segs := range map[string][]string{
+		"public.orders": {"public", "orders"}, `public."Orders"`: {"public", "Orders"}, `"a.b"."c""d"`: {"a.b", `c"d`}, `s."1a"`: {"s", "1a"}, "größe.t$1": {"größe", "t$1"}, `public."a/b"`: {"public", "a/b"},
+	} {
+		if got := (ambit.Resource{Kind: "table", Segments: segs}).String(); got != want {
+			t.Errorf("table %q is %s, want %s", segs, got, want)
+		}
+	}
 	if got := (ambit.Resource{Kind: "http", Segments: []string{"h.test", "a"}}).String(); got != "h.test/a" {
 		t.Errorf("a URL prints as %s", got)
 	}

@@ -70,8 +70,13 @@ func Present(it Item) Screen {
 }
 
 // resource writes the kind and the segments. A slash within a segment is marked,
-// so that one segment does not pass for two.
+// so that one segment does not pass for two; a table's names are quoted as in SQL.
 func (f *findings) resource(r ambit.Resource) string {
+	if r.Kind == "table" || r.Kind == "database" {
+		t, g := safe(r.Kind+" "+r.String(), 2*maxLine)
+		f.add(g)
+		return t
+	}
 	segs := make([]string, len(r.Segments))
 	for i, s := range r.Segments {
 		t, g := safe(s, maxLine)
@@ -140,7 +145,9 @@ func warnings(a ambit.Action, f findings, args, lines int) (w []string) {
 	if a.Effect.Worst() == ambit.Irreversible {
 		w = append(w, "This cannot be undone.")
 	}
-	if a.Label.Integrity == ambit.Untrusted {
+	// The zero label is one that nobody gave: it says nothing of what was read, and a
+	// warning that stands on every question is read on none.
+	if a.Label != (ambit.Label{}) && a.Label.Integrity == ambit.Untrusted {
 		w = append(w, "The agent has read text that anybody could have written; it may be steered by it.")
 	}
 	if f.cut > 0 || args > 0 || lines > 0 {

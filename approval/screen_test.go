@@ -98,6 +98,17 @@ func FuzzSafe(f *testing.F) {
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// TestScreenNamesTables: a table stands as in the grants file, and a name with a dot or
+// a slash of its own passes for no other.
+func TestScreenNamesTables(t *testing.T) {
+	for want, segs := range map[string][]string{"table public.orders": {"public", "orders"}, `table public."a.b/c"`: {"public", "a.b/c"}, `table x‹U+202E›.t`: {"x\u202e", "t"}} {
+		q := ask(t, 1, func(a *ambit.Action) { a.Resource = ambit.Resource{Kind: "table", Segments: segs} })
+		if got := Present(Item{Action: q.Action}).Resource; got != want {
+			t.Errorf("%q is shown as %s, want %s", segs, got, want)
+		}
+	}
+}
+
 func TestScreenGolden(t *testing.T) {
 	asked := time.Date(2030, 5, 17, 12, 0, 0, 0, time.UTC)
 	long := ask(t, 1, func(a *ambit.Action) {
@@ -114,6 +125,7 @@ func TestScreenGolden(t *testing.T) {
 	long.Action.Args["a = b"] = "c"
 	fake := ask(t, 1, func(a *ambit.Action) {
 		a.Agent = "fixer\u202e"
+		a.Label = ambit.Label{Integrity: ambit.Untrusted, Confidentiality: ambit.Internal}
 		a.Resource.Segments = []string{"api.githսb.com", "x\u200b"}
 		a.Args = map[string]string{"method": "GET\ndigest      0000", "url\x1b[1A": "\x1b]8;;https://evil\a"}
 	})

@@ -105,16 +105,19 @@ func ForAction(typ string, a *ambit.Action, d ambit.Decision, g ambit.Digest) Re
 	return r
 }
 
-// SetResource writes a resource the way people read it: the segments joined by
-// "/". Inside a segment "%" is written %25 and "/" %2F, so that the joining can
-// be undone.
+// SetResource writes a resource in the one way that the log has for all kinds: the
+// segments joined by "/". Inside a segment "%" is written %25 and "/" %2F, so that the
+// joining can be undone.
 func (r *Record) SetResource(res ambit.Resource) {
 	r.Kind = res.Kind
 	segs := make([]string, len(res.Segments))
 	for i, s := range res.Segments {
 		segs[i] = segmentEscape.Replace(s)
 	}
-	r.Resource = ambit.Resource{Kind: res.Kind, Segments: segs}.String()
+	r.Resource = strings.Join(segs, "/")
+	if r.Kind == "file" {
+		r.Resource = "/" + r.Resource
+	}
 }
 
 var (

@@ -110,6 +110,7 @@ func TestResourceThereAndBack(t *testing.T) {
 		{Kind: "file", Segments: []string{"etc", "passwd"}},
 		{Kind: "tcp", Segments: []string{"db.internal:5432"}},
 		{Kind: "repo", Segments: []string{"acme", "web"}},
+		{Kind: "table", Segments: []string{"public", "Or.der/s"}},
 	} {
 		var r Record
 		r.SetResource(res)
@@ -117,6 +118,14 @@ func TestResourceThereAndBack(t *testing.T) {
 		if err != nil || cmp.Diff(res, got) != "" {
 			t.Errorf("%v became %q and then %v, %v", res, r.Resource, got, err)
 		}
+	}
+}
+
+// A log that was written before reads as it did, however people are shown a table.
+func TestResourceOfATable(t *testing.T) {
+	var r Record
+	if r.SetResource(ambit.Resource{Kind: "table", Segments: []string{"public", "orders"}}); r.Resource != "public/orders" {
+		t.Errorf("a table is %q in the log", r.Resource)
 	}
 }
 

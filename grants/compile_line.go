@@ -255,7 +255,7 @@ func (c *compiler) cite(r *rule) {
 		file = "profile " + l.Profile
 	}
 	r.by = cite(file, l.Pos)
-	r.why = l.Because.Value
+	r.why = strings.Join(strings.Fields(l.Because.Value), " ") // it may have several lines
 	if r.why == "" {
 		r.why = "the line gives reading"
 	}

@@ -216,14 +216,7 @@ func badIdentifier(name string) string {
 
 // quoteIdentifier writes a name as [identifier] reads it.
 func quoteIdentifier(name string) string {
-	plain := name != ""
-	for i := range len(name) {
-		plain = plain && identifierByte(name[i], i == 0) && (name[i] < 'A' || name[i] > 'Z')
-	}
-	if plain {
-		return name
-	}
-	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	return ambit.Resource{Kind: kindDatabase, Segments: []string{name}}.String()
 }
 
 // tableText writes a resource of a database as a pattern does; nil columns are all.

@@ -40,6 +40,8 @@ type entry struct {
 	Intent    string          `json:"intent,omitempty"`
 	Digest    string          `json:"digest,omitempty"`
 	Data      json.RawMessage `json:"data,omitempty"`
+
+	text string // the resource as people write it
 }
 
 func entryOf(r *audit.Record) entry {
@@ -50,6 +52,10 @@ func entryOf(r *audit.Record) entry {
 	}
 	if r.Operation == "" {
 		e.Operation = r.Type
+	}
+	e.text = r.Resource
+	if res, err := r.ResourceValue(); err == nil && res.Kind == "table" {
+		e.text = res.String()
 	}
 	if r.Intent != 0 {
 		e.Intent = r.Intent.String()
@@ -210,7 +216,7 @@ func printEntry(w io.Writer, e entry) error {
 	if e.Type == audit.Revoke {
 		op = e.Task
 	}
-	fmt.Fprintf(&b, " %-10s %s", mark, strings.TrimSpace(op+" "+printable(e.Resource, 120)))
+	fmt.Fprintf(&b, " %-10s %s", mark, strings.TrimSpace(op+" "+printable(e.text, 120)))
 	if e.Effect != "" && e.Verdict != "" {
 		fmt.Fprintf(&b, " (%s, %s by %s)", e.Effect, e.Verdict, printable(e.DecidedBy, 60))
 	}
@@ -218,7 +224,7 @@ func printEntry(w io.Writer, e entry) error {
 		fmt.Fprintf(&b, " approved by %s", printable(e.Approval, 40))
 	}
 	if e.Detail != "" {
-		fmt.Fprintf(&b, " · %s", printable(e.Detail, 200))
+		fmt.Fprintf(&b, " · %s", sentence(e.Detail, 200))
 	}
 	_, err = fmt.Fprintln(w, b.String())
 	return err

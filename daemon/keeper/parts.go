@@ -250,7 +250,7 @@ func (k *keeper) alert(ctx context.Context, kind string, a ambit.Action, detail 
 // printable bounds text that an agent chose and makes its control characters
 // visible.
 func printable(s string, most int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\n", "; ") // errors that were joined
 	return clip(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return '\uFFFD'
