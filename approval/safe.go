@@ -25,6 +25,28 @@ func Safe(s string, most int) string {
 	return t
 }
 
+// SafeLines is [Safe] for text that may have several lines, such as errors that were
+// joined: see [OneLine].
+func SafeLines(s string, most int) string { return Safe(OneLine(s), most) }
+
+// OneLine puts the lines of s one after the other, with "; " between them.
+func OneLine(s string) string {
+	var b strings.Builder
+	for l := range strings.Lines(s) {
+		l = strings.TrimSpace(l)
+		switch {
+		case l == "":
+			continue
+		case strings.HasSuffix(b.String(), ":"):
+			b.WriteString(" ")
+		case b.Len() > 0:
+			b.WriteString("; ")
+		}
+		b.WriteString(l)
+	}
+	return b.String()
+}
+
 // findings say what safe had to mark.
 type findings struct {
 	hidden int // characters shown by number

@@ -76,7 +76,7 @@ func (d *Daemon) alertLease(t broker.Trouble) {
 	if t.Lease.State == row.LeaseDead {
 		what = fmt.Sprintf("lease: %s of %s was never made: %v", t.Lease.ID, t.Lease.Service, t.Err)
 	}
-	go d.record(d.leaseRecord(audit.Alert, t.Lease, approval.Safe(what, 400)))
+	go d.record(d.leaseRecord(audit.Alert, t.Lease, approval.SafeLines(what, 400)))
 }
 
 // complainOfLeases says on the daemon's own output what no lease's alert says.
@@ -131,7 +131,7 @@ func (d *Daemon) Leases(ctx context.Context, all bool) ([]console.Lease, error) 
 	for _, l := range open {
 		c := d.lease(ctx, l.Lease)
 		if x := l.Trouble; x.Tries > 0 {
-			c.Tries, c.Since, c.Next, c.Trouble = x.Tries, x.Since, x.Next, approval.Safe(x.Err.Error(), 300)
+			c.Tries, c.Since, c.Next, c.Trouble = x.Tries, x.Since, x.Next, approval.SafeLines(x.Err.Error(), 300)
 		}
 		out = append(out, c)
 	}

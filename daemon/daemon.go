@@ -305,5 +305,5 @@ func (d *Daemon) recordExpired(it approval.Item) {
 }
 
 func (d *Daemon) alertQuestion(a approval.Alert) {
-	go d.record(audit.Record{Type: audit.Alert, Task: string(a.Task), Agent: a.Agent, Detail: approval.Safe(a.What, 400)})
+	go d.record(audit.Record{Type: audit.Alert, Task: string(a.Task), Agent: a.Agent, Detail: approval.SafeLines(a.What, 400)})
 }

@@ -169,7 +169,7 @@ func question(it approval.Item) console.Question {
 		Ticket: it.Ticket, Task: a.Task, Agent: a.Agent, Operation: a.Operation, Effect: a.Effect,
 		Resource: approval.Safe(a.Resource.String(), 200), Digest: it.Digest, DecidedBy: it.Decision.By, Because: approval.Safe(it.Decision.Why, 300),
 		Screen: approval.Present(it).Text(), State: string(it.State), Asked: it.Asked, Expires: it.Expires,
-		By: it.By, Why: approval.Safe(it.Why, 300), Answered: it.Answered, Spent: it.Spent,
+		By: it.By, Why: approval.SafeLines(it.Why, 300), Answered: it.Answered, Spent: it.Spent,
 	}
 }
 
@@ -221,7 +221,7 @@ func (d *Daemon) Resolve(ctx context.Context, r console.Resolve) (console.Questi
 		err = d.desk.Deny(ctx, r.Ticket, by, r.Why)
 	}
 	if err != nil {
-		rec.Detail, rec.Outcome = "the answer to "+r.Ticket+" came to nothing: "+approval.Safe(err.Error(), 300), ambit.Refused.String()
+		rec.Detail, rec.Outcome = "the answer to "+r.Ticket+" came to nothing: "+approval.SafeLines(err.Error(), 300), ambit.Refused.String()
 		d.record(rec)
 		return console.Question{}, &console.Fault{Status: http.StatusConflict, Msg: err.Error()}
 	}

@@ -143,7 +143,7 @@ func (s *session) doubted(a *ambit.Action, g ambit.Digest, claimed ambit.Decisio
 func doubt(a *ambit.Action, g ambit.Digest, claimed ambit.Decision, why error) audit.Record {
 	r := audit.ForAction(audit.Alert, a, ambit.Decision{}, g)
 	r.Verdict = ""
-	r.Detail = "gatekeeper: " + approval.Safe("it claims "+claimed.Verdict.String()+" by "+claimed.By+": "+why.Error(), 400)
+	r.Detail = "gatekeeper: " + approval.SafeLines("it claims "+claimed.Verdict.String()+" by "+claimed.By+": "+why.Error(), 400)
 	return r
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ambit/approval"
 	"ambit/console"
 )
 
@@ -49,7 +50,7 @@ func printLeases(w io.Writer, ls []console.Lease) error {
 	for _, l := range ls {
 		if l.Tries > 0 {
 			fmt.Fprintf(w, "\n%s cannot be ended since %s: %d attempts, the next at %s\n  %s\n", l.ID,
-				l.Since.Local().Format(time.DateTime), l.Tries, l.Next.Local().Format(time.TimeOnly), sentence(l.Trouble, 300))
+				l.Since.Local().Format(time.DateTime), l.Tries, l.Next.Local().Format(time.TimeOnly), printable(approval.OneLine(l.Trouble), 300))
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ambit"
+	"ambit/approval"
 	"ambit/audit"
 )
 
@@ -224,7 +225,7 @@ func printEntry(w io.Writer, e entry) error {
 		fmt.Fprintf(&b, " approved by %s", printable(e.Approval, 40))
 	}
 	if e.Detail != "" {
-		fmt.Fprintf(&b, " · %s", sentence(e.Detail, 200))
+		fmt.Fprintf(&b, " · %s", printable(approval.OneLine(e.Detail), 200))
 	}
 	_, err = fmt.Fprintln(w, b.String())
 	return err

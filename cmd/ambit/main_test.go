@@ -92,15 +92,6 @@ func TestEveryCommandTeaches(t *testing.T) {
 }
 
 // TestPrintable: text that an agent chose shows what it is.
-func TestSentence(t *testing.T) {
-	if got := sentence("cannot end it: \n\n  a: b\r\nc\x1b", 100); got != "cannot end it: a: b; c‹U+001B›" {
-		t.Errorf("%q", got)
-	}
-	if got := sentence(strings.Repeat("x\n", 200), 10); len(got) > 20 {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestPrintable(t *testing.T) {
 	if got := printable("a\x1b[31mb\u202ec", 100); strings.ContainsAny(got, "\x1b\u202e") || !strings.Contains(got, "U+001B") {
 		t.Errorf("got %q", got)
@@ -113,11 +104,11 @@ func TestPrintable(t *testing.T) {
 // TestLogWritesTablesAsTheFileDoes: people read public.orders, and programs what the
 // record has.
 func TestLogWritesTablesAsTheFileDoes(t *testing.T) {
-	r := audit.Record{Type: audit.Refusal, Operation: "sql.delete", Time: time.Unix(0, 0)}
+	r := audit.Record{Type: audit.Refusal, Operation: "sql.delete", Time: time.Unix(0, 0), Detail: "one\ntwo"}
 	r.SetResource(ambit.Resource{Kind: "table", Segments: []string{"public", "Orders"}})
 	e := entryOf(&r)
 	var b strings.Builder
-	if err := printEntry(&b, e); err != nil || !strings.Contains(b.String(), `sql.delete public."Orders"`) || e.Resource != "public/Orders" {
+	if err := printEntry(&b, e); err != nil || !strings.Contains(b.String(), `sql.delete public."Orders" · one; two`) || e.Resource != "public/Orders" {
 		t.Errorf("%s, %v; %+v", b.String(), err, e)
 	}
 }

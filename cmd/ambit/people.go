@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ambit"
+	"ambit/approval"
 	"ambit/console"
 	"ambit/daemon"
 )
@@ -98,25 +99,6 @@ func printable(s string, most int) string {
 	return b.String()
 }
 
-// sentence is printable for text that can have several lines, such as errors that were
-// joined.
-func sentence(s string, most int) string {
-	var b strings.Builder
-	for l := range strings.Lines(s) {
-		l = strings.TrimSpace(l)
-		switch {
-		case l == "":
-			continue
-		case strings.HasSuffix(b.String(), ":"):
-			b.WriteString(" ")
-		case b.Len() > 0:
-			b.WriteString("; ")
-		}
-		b.WriteString(l)
-	}
-	return printable(b.String(), most)
-}
-
 func revokeCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "revoke TASK|AGENT", Short: "End a task, or all tasks of an agent, now", Args: cobra.ExactArgs(1),
@@ -198,7 +180,7 @@ func screen(q console.Question) string {
 		until += "; " + over
 	}
 	fmt.Fprintf(&b, "ticket    %s (%s)\nagent     %s, task %s\nbecause   %s (%s)\ndigest    %s\nexpires   %s\n\n%s\n",
-		q.Ticket, q.State, q.Agent, q.Task, sentence(q.Because, 300), q.DecidedBy, q.Digest, until, q.Screen)
+		q.Ticket, q.State, q.Agent, q.Task, printable(approval.OneLine(q.Because), 300), q.DecidedBy, q.Digest, until, q.Screen)
 	return b.String()
 }
 
