@@ -115,7 +115,14 @@ func readObject(d *json.Decoder, depth int) (any, error) {
 // foldKey makes names alike that any reader takes for the same: without case,
 // also of the two letters outside ASCII that fold to k and s.
 func foldKey(k string) string {
+	if plainASCII(k) {
+		return lowerASCII(k)
+	}
 	return strings.NewReplacer("\u212a", "k", "\u017f", "s").Replace(strings.ToLower(k))
+}
+
+func plainASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 func readArray(d *json.Decoder, depth int) (any, error) {

@@ -337,8 +337,8 @@ ask:
 		"forge git.push.delete /team/lib.git/refs/heads/agent/a": "ambit.yaml:15:5 gives git.push.create, git.push.update, git.lfs.write, not \"git.push.delete\"",
 		"forge git.push.update /team/new.git/refs/heads/agent/a": `ambit.yaml:11:5 gives /team/other.git, not "/team/new.git/refs/heads/agent/a"`,
 		"hub contents.put acme/web/refs/heads/main":              `ambit.yaml:19:5 gives of branches and tags only refs/heads/agent/*, not "refs/heads/main"`,
-		"hub contents.put acme/web":                              "ambit.yaml:19:5 gives of branches and tags only refs/heads/agent/*, not one that the request does not name, or not below refs/heads/",
-		"hub git.push.update acme/web":                           "not one that the request does not name in full, such as refs/heads/main",
+		"hub contents.put acme/web":                              "ambit.yaml:19:5 gives of branches and tags only refs/heads/agent/*, and the request does not say for sure which branch it is about",
+		"hub git.push.update acme/web":                           "and the request does not say for sure which one it is about: that takes a whole name",
 		"hub releases.create acme/web/refs/tags/1":               `gives of branches and tags only refs/tags/v*, not "refs/tags/1"`,
 		"hub pulls.create acme/web":                              "",
 	} {
@@ -352,6 +352,9 @@ ask:
 		}
 		if want == "" {
 			continue
+		}
+		if unsaid := strings.Contains(want, "for sure"); unsaid != strings.Contains(e.Remedy, "\nsay in the request which branch or tag it is about; without that it would take:\n") {
+			t.Errorf("%s: %s", text, e.Remedy)
 		}
 		if first := e.Nearest[0].By + " " + e.Nearest[0].Why; !strings.Contains(first, want) {
 			t.Errorf("%s: %s\nwant %s", text, first, want)

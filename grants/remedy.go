@@ -39,6 +39,9 @@ func (g *Grants) RemedyWith(a *ambit.Action, f Facts) string {
 	if line, no := g.smallest(a, f); no != "" {
 		b.WriteString(no)
 	} else {
+		if g.unsaid(a, f) {
+			b.WriteString("say in the request which branch or tag it is about; without that ")
+		}
 		b.WriteString("it would take:\n" + line)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
@@ -138,7 +141,7 @@ func (g *Grants) lackWords(r *rule, what lack, a *ambit.Action) string {
 	case lackEffect:
 		return "gives only what " + r.effectWords() + "; this " + effectVerb(a.Effect)
 	case lackRef:
-		return "gives of branches and tags only " + clipped(strings.Join(values(r.line.Refs), ", "), 80) + ", not " + g.refWords(a)
+		return "gives of branches and tags only " + clipped(strings.Join(values(r.line.Refs), ", "), 80) + ", " + g.refWords(a)
 	case lackName:
 		class, name := ProtectedIn(a.Resource.Segments)
 		return "does not reach " + show(strings.Join(name, "/")) + ": such a name (" + string(class) +
@@ -153,22 +156,6 @@ func (g *Grants) lackWords(r *rule, what lack, a *ambit.Action) string {
 		return "has used up its limit of " + r.rate.Text
 	}
 	return ""
-}
-
-// refWords names the ref of an action, or says that nobody knows it.
-func (g *Grants) refWords(a *ambit.Action) string {
-	_, ref := g.pushed(a)
-	under := g.kinds.refs(a.Operation).Under
-	switch {
-	case ref != "":
-		return show(clipped(ref, 120))
-	case under == "refs/":
-		return "one that the request does not name in full, such as refs/heads/main"
-	case under == "":
-		return "one that no request names"
-	default:
-		return "one that the request does not name, or not below " + under
-	}
 }
 
 // whole is how well a pattern fits that matches.
@@ -299,23 +286,6 @@ func sectionOf(a *ambit.Action, k Kind) Section {
 		return SectionWrite
 	}
 	return SectionAsk
-}
-
-// pushed parts a resource into the repository and the ref that the action touches; the
-// ref is "" when it touches none, or one that is not known.
-func (g *Grants) pushed(a *ambit.Action) (repo []string, ref string) {
-	segs := a.Resource.Segments
-	at := slices.Index(segs, "refs")
-	switch k := g.kindOf(a.Service); {
-	case g.kinds.refs(a.Operation).Under == "" || a.Resource.Kind != k.Resource:
-		return segs, ""
-	case k.Segments > 0:
-		at = k.Segments
-	}
-	if at < 1 || at >= len(segs) || segs[at] != "refs" {
-		return segs, ""
-	}
-	return segs[:at], strings.Join(segs[at:], "/")
 }
 
 // patternText writes the action's resource as a pattern of the service.
