@@ -15,7 +15,7 @@ import (
 // Git serves bare repositories over HTTPS by git's own http-backend
 // (git-http-backend(1)) behind nginx and fcgiwrap, as code hosts do. Reading is free for
 // public repositories; pushing, and reading what is private, wants basic authentication
-// with the token.
+// with the token. A repository "small.git" takes requests of up to 100 KiB.
 type Git struct {
 	*Server
 	Token Canary
@@ -73,6 +73,7 @@ func (g *Git) locations(t testing.TB) string {
 			fastcgi_param CONTENT_LENGTH $content_length;
 			fastcgi_param REMOTE_ADDR $remote_addr;
 			fastcgi_param REMOTE_USER $person;
+			location ~ /small\.git/ { client_max_body_size 100k; fastcgi_pass cgi; }
 		}`
 }
 
