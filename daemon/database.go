@@ -127,10 +127,16 @@ func (s *session) lendable(ctx context.Context, in wire.Lendable) (any, error) {
 		}
 		return db.Lendable(ctx, base.ID, needs)
 	})
+	return struct{}{}, notLent(err)
+}
+
+// notLent is an error as the gatekeeper is told: the reason alone, when it is one for
+// agents, and not where the database is.
+func notLent(err error) error {
 	if no, ok := errors.AsType[*postgres.Unlent](err); ok {
-		return nil, &wire.Error{Code: wire.CodeNotLent, Msg: no.Why}
+		return &wire.Error{Code: wire.CodeNotLent, Msg: no.Why}
 	}
-	return struct{}{}, err
+	return err
 }
 
 // elevation is a right for one approved action, until its outcome.
@@ -173,7 +179,7 @@ func (s *session) elevate(ctx context.Context, in wire.Elevate) (any, error) {
 		return db.Once(base.ID, rights, needs)
 	})
 	if err != nil {
-		return nil, err
+		return nil, notLent(err)
 	}
 	s.mu.Lock()
 	if s.elevated == nil {

@@ -20,6 +20,8 @@ import (
 	"ambit"
 	"ambit/catalog/sql"
 	"ambit/config"
+	"ambit/daemon"
+	"ambit/daemon/wire"
 	"ambit/gate"
 	gatesql "ambit/gate/sql"
 	"ambit/grants"
@@ -103,9 +105,21 @@ func (k *keeper) makeDatabases(t gate.Task) (err error) {
 		return fmt.Errorf("cannot read SQL: %w", err)
 	}
 	k.databases, err = gatesql.New(gatesql.Config{
-		Task: t, Do: k.pipe, Databases: k.plan.databases, Names: k.names, Reader: k.reader, Resolve: resolve, Login: login, Elevator: k.link,
+		Task: t, Do: k.pipe, Databases: k.plan.databases, Names: k.names, Reader: k.reader, Resolve: resolve, Login: login, Elevator: elevator{k.link},
 		Certificate: k.ca.Certificate, Foresee: k.foresee, Alert: k.alert, Roots: k.roots,
 	})
+	return err
+}
+
+// elevator has the daemon give the task's role what an approved statement needs.
+type elevator struct{ *daemon.Link }
+
+// Elevate gives it. What cannot be given, and why, is for the agent to know.
+func (e elevator) Elevate(ctx context.Context, intent ambit.RecordID) error {
+	err := e.Link.Elevate(ctx, intent)
+	if bad, ok := errors.AsType[*wire.Error](err); ok && bad.Code == wire.CodeNotLent {
+		return &gatesql.NotLent{Why: bad.Msg}
+	}
 	return err
 }
 

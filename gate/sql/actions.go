@@ -110,10 +110,15 @@ func (r *run) actions(text string) *refusal {
 		for _, a := range Accesses(*st) {
 			x := r.s.touch(a)
 			r.arguments(&x, st.Text, text, true)
-			if size > maxArg || r.unseen != "" {
+			if size > maxArg || r.unseen != "" || st.Beyond != "" || len(a.Needs) > 0 {
 				asks := r.s.g.c.Foresee != nil && r.s.g.c.Foresee(&x) == ambit.Ask
+				var bad *refusal
 				if asks && (!r.whole || r.unseen != "") {
-					bad := r.cannotAsk()
+					bad = r.cannotAsk()
+				} else if asks {
+					bad = r.lent(st, a)
+				}
+				if bad != nil {
 					bad.what = describe(&x)
 					return bad
 				}
@@ -138,6 +143,9 @@ func (s *session) touch(a sql.Access) ambit.Action {
 	if a.Table != "" {
 		x.Resource = ambit.Resource{Kind: "table", Segments: []string{a.Schema, a.Table}}
 		x.Args["columns"] = columns(a.Columns)
+	}
+	if len(a.Needs) > 0 {
+		x.Args[argNeeds] = needsText(a.Needs)
 	}
 	return x
 }

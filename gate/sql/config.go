@@ -28,6 +28,10 @@ type Reader interface {
 // Elevator gives the task's role in the database the right for one action that a
 // person approved, and takes it back.
 type Elevator interface {
+	// Lendable says, before a person is asked, why what an action of the service needs
+	// cannot be given; "" when it can.
+	Lendable(ctx context.Context, service, needs string) (why string, err error)
+	// Elevate may say why by a [NotLent].
 	Elevate(ctx context.Context, intent ambit.RecordID) error
 	Lower(ctx context.Context, intent ambit.RecordID) error
 }
@@ -63,6 +67,7 @@ type Limits struct {
 	DialTime  time.Duration // to reach the database, 10 s
 	AskBytes  int           // of a statement and its parameters that is asked about, 64 KiB
 	Preview   time.Duration // to find what a question shows, 5 s
+	Still     time.Duration // for other connections to rest before one has an owner's rights, 10 s
 }
 
 // Kinds of alerts.
@@ -71,6 +76,7 @@ const (
 	AlertAddress  = "forbidden-address"     // a granted name led to a private address
 	AlertProtocol = "ambiguous-request"     // bytes that no client sends
 	AlertPipeline = "refusal-not-in-record" // a refusal could not be recorded
+	AlertLend     = "right-not-known"       // whether a right can be given before a person is asked
 	AlertRight    = "right-not-taken-back"  // what an approved statement needed, and no other may
 )
 
@@ -141,6 +147,7 @@ func (l *Limits) fill() {
 	orElse(&l.DialTime, 10*time.Second)
 	orElse(&l.AskBytes, 64<<10)
 	orElse(&l.Preview, 5*time.Second)
+	orElse(&l.Still, 10*time.Second)
 }
 
 // orElse gives a number that is not positive its default.

@@ -22,8 +22,9 @@ type run struct {
 	of     *prepared // nil for a simple query
 	send   func() (last event, err error)
 
-	whole    bool   // the arguments hold all of it, so that a person sees what is approved
-	unseen   string // why a person cannot see what they would approve
+	whole    bool       // the arguments hold all of it, so that a person sees what is approved
+	unseen   string     // why a person cannot see what they would approve
+	needs    []sql.Need // of all that a person is asked about
 	asked    bool
 	approved []pipeline.Permit // of the actions that a person approved
 	began    bool              // it was sent to the database
@@ -56,44 +57,6 @@ func (r *run) do(ctx context.Context, acts []ambit.Action) error {
 	})
 }
 
-// elevateAll has the task's role given the rights for what was approved, now that all
-// of the statement was: while a person thinks about its other parts, nobody has them.
-func (r *run) elevateAll(ctx context.Context) (lower func(), err error) {
-	var all []func()
-	lower = func() {
-		for _, f := range all {
-			f()
-		}
-	}
-	for _, p := range r.approved {
-		one, err := r.elevate(ctx, p)
-		if err != nil {
-			lower()
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return lower, nil
-}
-
-// elevate has the task's role given the right for what was approved, and returns how
-// it is taken back. What is about no table needs none that could be given.
-func (r *run) elevate(ctx context.Context, p pipeline.Permit) (lower func(), err error) {
-	e := r.s.g.c.Elevator
-	if a := p.Action(); e == nil || a.Resource.Kind != "table" || !slices.Contains([]string{"sql.select", "sql.insert", "sql.update", "sql.delete", "sql.truncate"}, a.Operation) {
-		return func() {}, nil
-	}
-	if err := e.Elevate(ctx, p.Record()); err != nil {
-		return nil, err
-	}
-	return func() {
-		// The right ends with the action's outcome anyway; this is sooner.
-		if err := e.Lower(context.WithoutCancel(ctx), p.Record()); err != nil {
-			r.s.g.c.Alert(ctx, AlertRight, p.Action(), "a right in the database could not be taken back at once: "+err.Error())
-		}
-	}, nil
-}
-
 // perform is the only place where a statement is sent to the database.
 func (r *run) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcome, string, error) {
 	if err := p.Check(); err != nil {
@@ -108,7 +71,7 @@ func (r *run) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcome, st
 	if err != nil {
 		// The cause names the database's address and its administrator: it is for the log.
 		r.outcome, r.detail = ambit.Refused, "no right in the database: "+printable(err.Error(), 400)
-		return r.outcome, r.detail, &refusal{code: pipeline.CodeNoCredential, state: stateRefused, why: "it was approved, but the task's role could not be given the right for it; the log says why"}
+		return r.outcome, r.detail, notElevated(err)
 	}
 	defer lower()
 	r.began, r.s.ran = true, r.s.ran+1
@@ -128,6 +91,9 @@ func (r *run) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcome, st
 // perform performs the run and tells the agent when it was not. An error ends the
 // session.
 func (s *session) perform(ctx context.Context, r *run, simple bool) error {
+	if bad := r.lendable(ctx); bad != nil {
+		return s.stop(ctx, bad, simple)
+	}
 	err := r.do(ctx, r.acts)
 	if r.began || ctx.Err() != nil {
 		return err
@@ -259,9 +225,9 @@ func (s *session) sendExecute(raw []byte) (last event, err error) {
 	s.mu.Unlock()
 	s.wbuf = append(append(s.wbuf, s.held...), raw...)
 	s.give(len(s.held))
-	s.held, s.heldPend, s.sent = nil, nil, true
+	s.held, s.heldPend, s.sent, s.executes = nil, nil, true, true
 	until := "CIsE"
-	if s.upcoming() == 'S' {
+	if s.upcoming() == 'S' && !s.apart {
 		_, _ = s.next()
 		s.wbuf, until = append(s.wbuf, messageSync...), "Z"
 	} else {
@@ -300,8 +266,9 @@ func (s *session) await(kinds string) (last event, ended bool, err error) {
 			return last, false, errEnded
 		}
 		if ev.kind == 'Z' {
-			s.status, s.sent, s.unsure = ev.status, false, false
+			s.status, s.sent, s.unsure, s.executes = ev.status, false, false, false
 			s.wrote = s.wrote && ev.status != 'I'
+			s.rest()
 			s.listen(false)
 		} else if last.kind != 'E' {
 			last = ev

@@ -28,6 +28,8 @@ type Gate struct {
 	c  Config
 	at map[place]*Database
 
+	still map[*Database]*stillness
+
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	slots  chan struct{} // one for each open connection of the agent
@@ -46,8 +48,9 @@ func New(c Config) (*Gate, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	g := &Gate{c: c, at: map[place]*Database{}, slots: make(chan struct{}, c.Limits.Conns), open: map[net.Conn]struct{}{}, sessions: map[cancelKey]*session{}}
+	g := &Gate{c: c, at: map[place]*Database{}, still: map[*Database]*stillness{}, slots: make(chan struct{}, c.Limits.Conns), open: map[net.Conn]struct{}{}, sessions: map[cancelKey]*session{}}
 	for i := range c.Databases {
+		g.still[&g.c.Databases[i]] = &stillness{}
 		for _, h := range c.Databases[i].Hosts {
 			g.at[place{h, c.Databases[i].Port}] = &g.c.Databases[i]
 		}

@@ -34,6 +34,7 @@ type shop struct {
 	answer   func(q pipeline.Question) (pipeline.Answer, error)
 	last     ambit.RecordID
 	intents  []pipeline.Intent
+	under    map[ambit.RecordID]ambit.Action // by its intent
 	refusals []pipeline.Intent
 	ends     []pipeline.End
 	asked    []pipeline.Question
@@ -119,6 +120,10 @@ func (s *shop) Intent(_ context.Context, i pipeline.Intent) (ambit.RecordID, err
 	defer s.mu.Unlock()
 	s.last++
 	s.intents = append(s.intents, i)
+	if s.under == nil {
+		s.under = map[ambit.RecordID]ambit.Action{}
+	}
+	s.under[s.last] = i.Action
 	return s.last, nil
 }
 

@@ -47,6 +47,7 @@ func (r *run) preview(ctx context.Context) string {
 			fmt.Fprintf(&b, "  it %s\n", printable(why, 160))
 		}
 	}
+	b.WriteString(r.needed())
 	b.WriteString(r.touched(ctx))
 	if r.s.wrote {
 		b.WriteString("the session has changed something and not committed it: that is not counted here\n")
@@ -79,7 +80,7 @@ func (r *run) touched(ctx context.Context) string {
 		ctx, cancel := context.WithTimeout(ctx, r.s.g.c.Limits.Preview)
 		defer cancel()
 		var err error
-		if text, err = r.look(ctx, count); err != nil {
+		if err = r.s.calm(ctx, func() (err error) { text, err = r.look(ctx, count); return err }); err != nil {
 			return ambit.Failed, printable(err.Error(), 300), err
 		}
 		return ambit.Performed, "", nil

@@ -26,6 +26,7 @@ const (
 	CodeDatabase = "no-database"      // another database than the service's
 	CodeUnknown  = "not-understood"   // a statement that cannot be read, or may do anything unseen
 	CodeTooLarge = "too-large-to-ask" // a person cannot be asked about so large a statement
+	CodeNotLent  = "not-lent"         // what it needs in the database cannot be given, so nobody is asked
 	CodeBusy     = "too-many"         // a limit of the task is reached
 	CodeUpstream = "upstream-failed"  // allowed, but the database gave no answer
 )

@@ -25,6 +25,8 @@ type elevations struct {
 	fails bool
 }
 
+func (e *elevations) Lendable(context.Context, string, string) (string, error) { return "", nil }
+
 func (e *elevations) Elevate(context.Context, ambit.RecordID) error {
 	e.s.mu.Lock()
 	asked := len(e.s.asked)

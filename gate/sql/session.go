@@ -36,11 +36,17 @@ type session struct {
 	held     []byte // for the database, until an Execute is permitted
 	heldPend []pending
 
-	status byte // of the last ReadyForQuery: 'I', 'T' or 'E'
-	sent   bool // something was sent to the database since the last Sync
-	skip   bool // what comes is dropped until a Sync
-	unsure bool // settings may have changed since the last Sync, which the database tells at the next
-	wrote  bool // the open transaction may have changed something
+	status   byte // of the last ReadyForQuery: 'I', 'T' or 'E'
+	sent     bool // something was sent to the database since the last Sync
+	skip     bool // what comes is dropped until a Sync
+	unsure   bool // settings may have changed since the last Sync, which the database tells at the next
+	wrote    bool // the open transaction may have changed something
+	inside   bool // it counts as one that the database works for
+	apart    bool // a Sync is not sent along with an Execute
+	executes bool // something was executed since the last Sync
+
+	still *stillness      // of its database
+	end   <-chan struct{} // closed when it is over
 
 	mu      sync.Mutex // of what the relay changes too
 	pend    []pending  // what the database has yet to confirm
@@ -100,7 +106,7 @@ func (g *Gate) serveSession(ctx context.Context, cancel context.CancelFunc, a *a
 		a.refuseStart(ctx, &refusal{code: CodeNoRoute, state: stateRefused, why: "no service of the grants has the name and port " + a.at.String()})
 		return
 	}
-	s := &session{g: g, a: a, db: a.db, in: make(chan []frame, 4), events: make(chan event, 4), status: 'I',
+	s := &session{g: g, a: a, db: a.db, still: g.still[a.db], end: ctx.Done(), in: make(chan []frame, 4), events: make(chan event, 4), status: 'I',
 		named: map[string]*prepared{}, portals: map[string]*portal{}, bound: map[string]struct{}{}, reading: map[string]string{},
 		out: &client{w: bufio.NewWriterSize(stalling{a.conn}, sqlBuffer)}}
 	defer func() { s.g.held.Add(-s.kept.Load()) }()
@@ -121,7 +127,8 @@ func (g *Gate) serveSession(ctx context.Context, cancel context.CancelFunc, a *a
 			return ambit.Refused, "the lease cannot be used", &refusal{code: pipeline.CodeNoCredential, state: stateRefused, why: "the credential of the service cannot be used"}
 		}
 		s.login = l
-		if s.up, err = g.connect(ctx, s.db, l, st.settings); err != nil {
+		// What a login runs it would run with an owner's rights too.
+		if err := s.calm(ctx, func() error { s.up, err = g.connect(ctx, s.db, l, st.settings); return err }); err != nil {
 			return g.unreached(ctx, p.Action(), err)
 		}
 		defer g.drop(s.up.conn)
@@ -242,6 +249,7 @@ func (s *session) serve(ctx context.Context) error {
 		for range s.events {
 		}
 		<-ended
+		s.rest()
 	}()
 	stop := context.AfterFunc(ctx, func() { s.up.conn.Close() })
 	defer stop()
@@ -347,6 +355,9 @@ func decoded(m pgproto3.FrontendMessage, kind byte, body []byte) ([]byte, *refus
 func (s *session) write() error {
 	if len(s.wbuf) == 0 {
 		return nil
+	}
+	if err := s.enter(); err != nil {
+		return err
 	}
 	_, err := s.up.conn.Write(s.wbuf)
 	if s.wbuf = s.wbuf[:0]; cap(s.wbuf) > maxSmall {
