@@ -121,21 +121,22 @@ func (r *Request) githubREST(segs []string) (Call, error) {
 	}
 	lowered := r.lowerRepo(segs)
 	e := githubTable().find(r.Method, segs)
-	if e == nil || r.TrailingSlash && e.effect == ambit.Read && r.Method == "POST" {
+	// Of a form that may name another method nobody knows what it does.
+	if e == nil || r.hiddenForm() || r.TrailingSlash && e.effect == ambit.Read && r.Method == "POST" {
 		c := lowered.generic()
 		c.Effect = ambit.Irreversible
 		return c, nil
 	}
 	c := Call{e.op, e.effect, lowered.resource()}
-	if r.hiddenForm() {
-		c.Effect = ambit.Irreversible // a field of it may name another method
+	if e.op == opMoveRef && !r.keepsCommits(segs) {
+		c.Operation, c.Effect = opForceRef, ambit.Irreversible
 	}
 	if len(segs) >= 3 && segs[0] == "repos" {
 		res, err := repoResource(segs[1], segs[2])
 		if err != nil {
 			return Call{}, err
 		}
-		c.Resource = r.below(res, e.op, segs)
+		c.Resource = r.below(res, c.Operation, segs)
 	}
 	return c, nil
 }

@@ -78,7 +78,34 @@ func (r *Request) wantsRef() bool {
 		return false
 	}
 	e := githubTable().find(r.Method, r.restSegments())
-	return e != nil && githubRefs()[e.op].from == "body"
+	return e != nil && (githubRefs()[e.op].from == "body" || e.op == opMoveRef)
+}
+
+// A ref is moved forward, or so that it may lose what it had. A push makes the same
+// difference.
+const (
+	opMoveRef  = "github.git.refs.update"
+	opForceRef = "github.git.refs.force"
+)
+
+// keepsCommits says whether GitHub moves the ref of the request only to commits on top of
+// its own: a branch's, and without force, which is not there by default. A tag stands for
+// one commit.
+func (r *Request) keepsCommits(segs []string) bool {
+	if r.Query != "" || r.TrailingSlash || len(segs) < 7 || segs[5] != "heads" || !r.jsonBody() {
+		return false
+	}
+	v, err := strictJSON(r.Body)
+	m, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return false
+	}
+	for name, v := range m {
+		if foldKey(name) == "force" && (name != "force" || v != false) {
+			return false
+		}
+	}
+	return true
 }
 
 // restSegments are the segments of the path that REST's own begin with.

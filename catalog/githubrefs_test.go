@@ -87,7 +87,7 @@ func TestEachOperationNamesItsRef(t *testing.T) {
 		}
 	}
 	for op, rule := range githubRefs() {
-		if strings.HasPrefix(op, "github.") && !found[op] && op != "github.graphql.mutation" {
+		if strings.HasPrefix(op, "github.") && !found[op] && op != "github.graphql.mutation" && op != opForceRef {
 			t.Errorf("%s %+v is no operation of the table", op, rule)
 		}
 		if !Known("github", op) {
@@ -110,6 +110,45 @@ func classified(r Request) (out []string) {
 		out = append(out, fmt.Sprintf("%s %s %s:%s", c.Operation, c.Effect, c.Resource.Kind, c.Resource))
 	}
 	return out
+}
+
+// TestForcedRefs: a branch that may lose commits is moved by force, as by a push.
+func TestForcedRefs(t *testing.T) {
+	const main = "PATCH https://api.github.com/repos/acme/web/git/refs/heads/main"
+	for _, c := range []struct {
+		to, body string
+		cut      bool
+		want     string
+	}{
+		{main, `{"sha":"1"}`, false, "update write"},
+		{main, `{"sha":"1","force":false}`, false, "update write"},
+		{main, `{"sha":"1","forced":true}`, false, "update write"},
+		{main, `{"sha":"1","force":true}`, false, "force irreversible"},
+		{main, `{"sha":"1","force":"false"}`, false, "force irreversible"},
+		{main, `{"sha":"1","force":"true"}`, false, "force irreversible"},
+		{main, `{"sha":"1","force":1}`, false, "force irreversible"},
+		{main, `{"sha":"1","force":null}`, false, "force irreversible"},
+		{main, `{"sha":"1","Force":true}`, false, "force irreversible"},
+		{main, `{"sha":"1","force":false,"force":true}`, false, "force irreversible"},
+		{main, `{"sha":"1","force":false,"FORCE":true}`, false, "force irreversible"},
+		{main, `{"sha":"1","\u0066orce":true}`, false, "force irreversible"},
+		{main, `{"sha":"1"}{"force":true}`, false, "force irreversible"},
+		{main, `[{"force":true}]`, false, "force irreversible"},
+		{main, ``, false, "force irreversible"},
+		{main, `{"sha":"1"}`, true, "force irreversible"},
+		{main + "?force=true", `{"sha":"1"}`, false, "force irreversible"},
+		{main + "/", `{"sha":"1"}`, false, "force irreversible"},
+		{strings.Replace(main, "heads", "tags", 1), `{"sha":"1"}`, false, "force irreversible"},
+		{strings.Replace(main, "heads", "notes", 1), `{"sha":"1"}`, false, "force irreversible"},
+		{strings.Replace(main, "heads/main", "heads", 1), `{"sha":"1"}`, false, "force irreversible"},
+	} {
+		method, url, _ := strings.Cut(c.to, " ")
+		r := req(t, "github", method, url, "Content-Type", "application/json")
+		r.Body, r.BodyWhole = []byte(c.body), !c.cut
+		if got := classified(r); len(got) != 1 || !strings.HasPrefix(got[0], "github.git.refs."+c.want+" repo:acme/web") {
+			t.Errorf("%s %s: %v, want %s", c.to, c.body, got, c.want)
+		}
+	}
 }
 
 // TestOddRefs: where GitHub could read another branch than the one that is read here,
@@ -262,15 +301,16 @@ func TestRefBodies(t *testing.T) {
 		}
 	}
 	for to, want := range map[string]int{
-		"PUT https://api.github.com/repos/acme/web/contents/a":         maxRefBody,
-		"DELETE https://api.github.com/repos/acme/web/contents/a":      maxRefBody,
-		"POST https://api.github.com/repos/acme/web/git/refs":          maxRefBody,
-		"POST https://ghe.test/api/v3/repos/acme/web/merges":           maxRefBody,
-		"GET https://api.github.com/repos/acme/web/contents/a":         0,
-		"PATCH https://api.github.com/repos/acme/web/git/refs/heads/a": 0,
-		"PUT https://api.github.com/repos/acme/web/pulls/7/merge":      0,
-		"POST https://api.github.com/repos/acme/web/issues":            0,
-		"PUT https://api.github.com/api/v3/repos/acme/web/contents/a":  0,
+		"PUT https://api.github.com/repos/acme/web/contents/a":          maxRefBody,
+		"DELETE https://api.github.com/repos/acme/web/contents/a":       maxRefBody,
+		"POST https://api.github.com/repos/acme/web/git/refs":           maxRefBody,
+		"POST https://ghe.test/api/v3/repos/acme/web/merges":            maxRefBody,
+		"GET https://api.github.com/repos/acme/web/contents/a":          0,
+		"PATCH https://api.github.com/repos/acme/web/git/refs/heads/a":  maxRefBody,
+		"DELETE https://api.github.com/repos/acme/web/git/refs/heads/a": 0,
+		"PUT https://api.github.com/repos/acme/web/pulls/7/merge":       0,
+		"POST https://api.github.com/repos/acme/web/issues":             0,
+		"PUT https://api.github.com/api/v3/repos/acme/web/contents/a":   0,
 	} {
 		method, url, _ := strings.Cut(to, " ")
 		if got := BodyLimit(req(t, "github", method, url, "Content-Type", "application/json")); got != want {

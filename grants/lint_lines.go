@@ -65,7 +65,7 @@ func (l *linter) deeds(r *rule, k Kind) {
 // pushes returns the operation by which a line changes a repository's files
 // without a question.
 func (l *linter) pushes(r *rule, k Kind) string {
-	for _, op := range []string{"git.push", "git.push.update", "git.push.create", "github.contents.put", "github.git.trees.create"} {
+	for _, op := range []string{"git.push", "git.push.update", "git.push.create", "github.contents.put", "github.git.refs.update", "github.git.trees.create"} {
 		known := slices.ContainsFunc(k.Operations, func(o Operation) bool { return o.Name == op })
 		served := k.Name != "http" || l.servesGit(r.service)
 		if known && served && r.verdict == ambit.Allow && r.fits(ambit.Write) && r.operation(op) {

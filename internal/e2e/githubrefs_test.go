@@ -21,13 +21,13 @@ write:
   - files: ["."]
     because: the work is done here
   - github: acme/web
-    operations: [git.push, contents.put, git.refs.create, pulls.create]
+    operations: [git.push, contents.put, git.refs.create, git.refs.update, pulls.create]
     refs: [refs/heads/agent/**]
     because: the fix is delivered on a branch of the agent's own
     lint-accept: {way-out: it goes back to where it was read from}
 ask:
   - github: acme/web
-    operations: [git.refs.update, git.refs.delete, branches.merge, releases.create, contents.delete]
+    operations: [git.refs.delete, branches.merge, releases.create, contents.delete]
     refs: [refs/heads/agent/**, refs/tags/v9*]
     because: a person sees what goes
 `)
@@ -64,6 +64,10 @@ ref ref-short agent/short
 ref ref-tag refs/tags/v2
 ref ref-climbs refs/heads/agent/../stolen
 ref ref-nested refs/heads/refs/heads/agent/x
+try move-ok -X PATCH -H "$json" "$u/git/refs/heads/agent/api" -d '{"sha":"agent/base"}'
+try move-force -X PATCH -H "$json" "$u/git/refs/heads/agent/api" -d "{\"sha\":\"$tip\",\"force\":true}"
+try move-twice -X PATCH -H "$json" "$u/git/refs/heads/agent/api" -d "{\"sha\":\"$tip\",\"force\":true,\"force\":false}"
+try move-plain -X PATCH -H "$json" "$u/git/refs/heads/main" -d '{"sha":"agent/base"}'
 try move-main -X PATCH -H "$json" "$u/git/refs/heads/main" -d '{"sha":"agent/base","force":true}'
 try move-climbs -X PATCH -H "$json" "$u/git/refs/heads/agent/../main" -d '{"sha":"agent/base","force":true}'
 try move-encoded -X PATCH -H "$json" "$u/git/refs/heads/agent%2f..%2fmain" -d '{"sha":"agent/base","force":true}'
@@ -97,9 +101,9 @@ try again -X DELETE "$u/git/refs/heads/agent/base"
 		h.File(t, "go", "")
 		r := run.wait(t)
 		want(t, r, 0)
-		has(t, "the agent's output", r.Stdout, "ok 201 ", "ref-ok 201 ", "pull 201 ", "ask 403 \"code\":\"pending\"", "approved 204 ", "again 403 \"code\":\"pending\"")
+		has(t, "the agent's output", r.Stdout, "ok 201 ", "ref-ok 201 ", "move-ok 200 ", "pull 201 ", "ask 403 \"code\":\"pending\"", "approved 204 ", "again 403 \"code\":\"pending\"")
 		for _, no := range []string{"main", "none", "empty", "twice", "folded", "escaped", "blank", "whole", "half", "climbs", "head", "number", "trailing", "query", "form", "gzip", "large", "delete-main",
-			"ref-other", "ref-short", "ref-tag", "ref-climbs", "ref-nested", "move-main", "move-climbs", "move-encoded", "move-whole", "drop-tag", "merge-main", "merge-none", "release"} {
+			"ref-other", "ref-short", "ref-tag", "ref-climbs", "ref-nested", "move-force", "move-twice", "move-plain", "move-main", "move-climbs", "move-encoded", "move-whole", "drop-tag", "merge-main", "merge-none", "release"} {
 			if !strings.Contains("\n"+r.Stdout, "\n"+no+" 403 ") || strings.Contains("\n"+r.Stdout, "\n"+no+" 403 \"code\":\"pending\"") {
 				t.Errorf("%s was not refused", no)
 			}
@@ -109,9 +113,12 @@ try again -X DELETE "$u/git/refs/heads/agent/base"
 		}
 		after := g.Refs(t, "acme/web.git")
 		wantRefs(t, "before the answer", made, map[string]string{"refs/heads/main": before["refs/heads/main"], "refs/tags/v1": before["refs/tags/v1"],
-			"refs/heads/agent/base": made["refs/heads/agent/base"], "refs/heads/agent/api": before["refs/heads/main"]})
+			"refs/heads/agent/base": made["refs/heads/agent/base"], "refs/heads/agent/api": made["refs/heads/agent/api"]})
 		if made["refs/heads/agent/base"] == before["refs/heads/agent/base"] {
 			t.Error("nothing was committed to the agent's own branch")
+		}
+		if made["refs/heads/agent/api"] == before["refs/heads/main"] {
+			t.Error("the branch that was moved by force is where it was before it was moved forward")
 		}
 		wantRefs(t, "afterwards", after, map[string]string{"refs/heads/main": before["refs/heads/main"], "refs/tags/v1": before["refs/tags/v1"],
 			"refs/heads/agent/base": made["refs/heads/agent/base"]})
