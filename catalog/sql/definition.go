@@ -90,12 +90,29 @@ func (r *reader) part(n *grammar.Node) {
 	for name, child := range n.Children() {
 		switch name {
 		case "pktable", "keys", "pk_attrs", "fk_attrs", "including", "coll_clause", "collation":
+		case "type_name":
+			if !serial(child) {
+				r.part(child)
+			}
 		case "opclass", "exclusions", "options", "fdwoptions", "identity_sequence":
 			r.call("has options that are not known")
 		default:
 			r.part(child)
 		}
 	}
+}
+
+// serial says whether a column's type is none but a word: an integer that counts.
+func serial(t *grammar.Node) bool {
+	name := grammar.Strings(t.List("names"))
+	if len(name) != 1 || t.Bool("pct_type") || t.Bool("setof") {
+		return false
+	}
+	switch name[0] {
+	case "smallserial", "serial2", "serial", "serial4", "bigserial", "serial8":
+		return len(t.List("array_bounds")) == 0
+	}
+	return false
 }
 
 // createIndex runs the functions of the index on every row.
