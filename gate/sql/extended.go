@@ -119,7 +119,9 @@ func (s *session) later(raw []byte, p pending, hold bool) error {
 		if len(s.held)+len(raw) > s.g.c.Limits.BindBytes+maxSmall || len(s.heldPend) > s.g.c.Limits.Names || !s.take(len(raw)) {
 			return &refusal{code: CodeBusy, state: stateMemory, why: "too much waits for its Execute"}
 		}
-		s.held, s.heldPend = append(s.held, raw...), append(s.heldPend, p)
+		if s.held = append(s.held, raw...); p.kind != 0 {
+			s.heldPend = append(s.heldPend, p)
+		}
 		return nil
 	}
 	s.mu.Lock()

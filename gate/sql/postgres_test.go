@@ -466,6 +466,26 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestPipelineOfWrites is what psycopg's executemany sends: one statement, and its
+// executions one behind the other, each described before it, with one Sync for all.
+func TestPipelineOfWrites(t *testing.T) {
+	s := newShop(t, ambittest.PostgresConfig{}, nil)
+	w := s.raw()
+	ms := []pgproto3.FrontendMessage{parseOf("many", "INSERT INTO orders VALUES ($1, 1, 'many')")}
+	for i := range 5 {
+		ms = append(ms, bindOf("", "many", fmt.Sprint(1000+i)), &pgproto3.Describe{ObjectType: 'P'}, executeOf(""))
+	}
+	if got, want := w.says(t, append(ms, &pgproto3.Sync{})...), "1"+strings.Repeat("2C", 5)+"ZI"; got != want {
+		t.Errorf("the agent got %s, want %s", got, want)
+	}
+	if got := w.says(t, bindOf("", "many", "2000"), executeOf(""), &pgproto3.Sync{}); got != "2CZI" {
+		t.Errorf("the statement that was prepared: %s", got)
+	}
+	if got := s.pg.Query(t, "shop", "SELECT count(*) FROM orders WHERE note = 'many'"); got != "6" {
+		t.Errorf("%s rows were inserted, want 6", got)
+	}
+}
+
 // TestPortalThatDidNotBegin: a portal whose execution the database skipped, for an
 // error before it, is decided anew; it is no fetch that goes on.
 func TestPortalThatDidNotBegin(t *testing.T) {
