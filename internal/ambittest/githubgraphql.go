@@ -209,6 +209,25 @@ func (g *GitHub) mutations(t *ghToken) map[string]any {
 			g.did(t, "pulls.merge "+name)
 			return map[string]any{"clientMutationId": nil}, nil
 		},
+		"createCommitOnBranch": func(a args) (any, error) {
+			in, _ := a["input"].(map[string]any)
+			branch, _ := in["branch"].(map[string]any)
+			where := fmt.Sprint(branch["repositoryNameWithOwner"], " ", branch["branchName"])
+			if branch["id"] != nil { // it goes before the names here
+				where = fmt.Sprint(branch["id"])
+			}
+			g.did(t, "commit "+where)
+			return map[string]any{"commit": map[string]any{"oid": "1"}}, nil
+		},
+		"createRef": g.moves(t), "updateRef": g.moves(t), "updateRefs": g.moves(t), "deleteRef": g.moves(t), "mergeBranch": g.moves(t),
+	}
+}
+
+// moves is a mutation that changes a branch or tag, whichever its input names.
+func (g *GitHub) moves(t *ghToken) func(args) (any, error) {
+	return func(a args) (any, error) {
+		g.did(t, fmt.Sprint("moved ", a["input"]))
+		return map[string]any{"clientMutationId": nil}, nil
 	}
 }
 

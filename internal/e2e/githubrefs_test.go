@@ -3,6 +3,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"ambit/internal/ambittest"
 )
 
 // TestBranchesByAPI: what a line gives of branches it gives by the API too, and no more.
@@ -127,4 +129,74 @@ try again -X DELETE "$u/git/refs/heads/agent/base"
 		}
 		verified(t, h, g.Token)
 	})
+}
+
+// TestCommitsByGraphQL: a commit by GraphQL reaches the branches that the line names, and
+// nothing else that GraphQL can do to a branch, in any spelling.
+func TestCommitsByGraphQL(t *testing.T) {
+	slow(t)
+	uid := ambittest.Users()[0]
+	g, h := codeHost(t, uid)
+	h.Grants(t, head+"services:\n"+service("github", "github", "[api.github.com, github.com]", g.Server, ", credential: {app: 4711, key: {file: ~/app.pem}}, env: [GH_TOKEN]")+`
+read:
+  - files: ["."]
+write:
+  - files: ["."]
+    because: the work is done here
+  - github: [acme/web, /graphql]
+    operations: [contents.put, git.refs.create, pulls.create]
+    refs: [refs/heads/agent/**]
+    because: the fix is delivered on a branch of the agent's own
+    lint-accept: {way-out: it goes back to where it came from}
+`)
+	h.File(t, "work.sh", `
+gql() { n=$1; shift; echo "$n $(curl -sS -o answer -w '%{http_code}' -H 'Content-Type: application/json' https://api.github.com/graphql -d "$@")"; }
+at() { printf 'branch:{repositoryNameWithOwner:\\"%s\\",branchName:\\"%s\\"}' "$1" "$2"; }
+c() { printf 'createCommitOnBranch(input:{%s,message:{headline:\\"m\\"},expectedHeadOid:\\"1\\"%s}){commit{oid}}' "$1" "$2"; }
+one() { n=$1; shift; gql "$n" "{\"query\":\"mutation{$(c "$@")}\"}"; }
+one ok "$(at acme/web agent/fix)"
+gql ok-variable '{"query":"mutation($i:CreateCommitOnBranchInput!){createCommitOnBranch(input:$i){commit{oid}}}","variables":{"i":{"branch":{"repositoryNameWithOwner":"acme/web","branchName":"agent/two"},"fileChanges":{"additions":[{"path":"a","contents":"aGk="}]}}}}'
+one main "$(at acme/web main)"
+one other "$(at acme/other agent/fix)"
+one whole "$(at acme/web refs/heads/main)"
+one blank "$(at acme/web ' main')"
+one number 'branch:{id:\"REF_main\"}'
+one both 'branch:{id:\"REF_main\",repositoryNameWithOwner:\"acme/web\",branchName:\"agent/fix\"}'
+one again "$(at acme/web agent/fix),$(at acme/web main)"
+one deletes "$(at acme/web agent/fix)" ',fileChanges:{deletions:[{path:\"a\"}]}'
+gql two "{\"query\":\"mutation{a:$(c "$(at acme/web agent/fix)") b:$(c "$(at acme/web main)")}\"}"
+gql twice '{"query":"mutation($b:String=\"agent/fix\",$b:String=\"main\"){createCommitOnBranch(input:{branch:{repositoryNameWithOwner:\"acme/web\",branchName:$b}}){commit{oid}}}"}'
+gql variables '{"query":"mutation($b:String){createCommitOnBranch(input:{branch:{repositoryNameWithOwner:\"acme/web\",branchName:$b}}){commit{oid}}}","variables":{"b":"agent/fix"},"variables":{"b":"main"}}'
+gql operations '{"query":"mutation A{'"$(c "$(at acme/web agent/fix)")"'} mutation B{'"$(c "$(at acme/web main)")"'}"}'
+gql create '{"query":"mutation{createRef(input:{repositoryId:\"R_web\",name:\"refs/heads/agent/x\",oid:\"1\"}){clientMutationId}}"}'
+gql update '{"query":"mutation{updateRefs(input:{repositoryId:\"R_web\",refUpdates:[{name:\"refs/heads/agent/x\",afterOid:\"1\"}]}){clientMutationId}}"}'
+gql delete '{"query":"mutation{deleteRef(input:{refId:\"REF_main\"}){clientMutationId}}"}'
+gql merge '{"query":"mutation{mergeBranch(input:{repositoryId:\"R_web\",base:\"agent/x\",head:\"main\"}){clientMutationId}}"}'
+gql reads "{\"query\":\"mutation{createCommitOnBranch(input:{$(at acme/web agent/fix)}){commit{repository{owner{repositories(first:9){nodes{name}}}}}}}\"}"
+if command -v gh >/dev/null; then
+  export GH_PROMPT_DISABLED=1 GH_NO_UPDATE_NOTIFIER=1
+  gh api graphql -f query='mutation($b:String!){createCommitOnBranch(input:{branch:{repositoryNameWithOwner:"acme/web",branchName:$b}}){commit{oid}}}' -f b=agent/gh >/dev/null; echo "gh-ok $?"
+  gh api graphql -f query='mutation($b:String!){createCommitOnBranch(input:{branch:{repositoryNameWithOwner:"acme/web",branchName:$b}}){commit{oid}}}' -f b=main >/dev/null 2>&1; echo "gh-main $?"
+fi
+`)
+	r := h.Do(t, "run", "--", "bash", "work.sh")
+	want(t, r, 0)
+	has(t, "the agent's output", r.Stdout, "ok 200\n", "ok-variable 200\n")
+	for _, no := range []string{"main", "other", "whole", "blank", "number", "both", "again", "deletes", "two", "twice", "variables", "operations", "create", "update", "delete", "merge", "reads"} {
+		if !strings.Contains("\n"+r.Stdout, "\n"+no+" 403\n") {
+			t.Errorf("%s was not refused", no)
+		}
+	}
+	done := "app commit acme/web agent/fix, app commit acme/web agent/two"
+	if strings.Contains(r.Stdout, "gh-ok") {
+		has(t, "gh's output", r.Stdout, "gh-ok 0\n", "gh-main 1\n")
+		done += ", app commit acme/web agent/gh"
+	}
+	if got := strings.Join(g.Performed(), ", "); got != done {
+		t.Errorf("what was done: %s, want %s", got, done)
+	}
+	if t.Failed() {
+		t.Log(r)
+	}
+	verified(t, h)
 }
