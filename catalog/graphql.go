@@ -21,7 +21,7 @@ const (
 // graphRules say what GraphQL operations are at one service.
 type graphRules struct {
 	query    Call
-	confined bool // a query or mutation that stays inside repositories is theirs
+	confined bool                                                    // a query or mutation that stays inside repositories is theirs
 	mutation func(field string) (op string, e ambit.Effect, ok bool) // by its name, not its alias
 }
 

@@ -2,8 +2,14 @@ package catalog
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
 )
 
 // TestCommitOnBranch: a commit by GraphQL is one to the branch that it names, and of the
@@ -73,4 +79,84 @@ func TestCommitOnBranch(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
+}
+
+// FuzzCommitOnBranch: where a commit by GraphQL is taken for one to a branch, another
+// reader of the same document and variables finds that repository and branch in it.
+func FuzzCommitOnBranch(f *testing.F) {
+	const named = `{branch:{repositoryNameWithOwner:"acme/web",branchName:"agent/fix"}}`
+	for _, s := range [][2]string{
+		{`mutation{createCommitOnBranch(input:` + named + `){commit{oid}}}`, `{}`},
+		{`mutation($i:I!){createCommitOnBranch(input:$i){clientMutationId}}`, `{"i":{"branch":{"repositoryNameWithOwner":"acme/web","branchName":"a"}}}`},
+		{`mutation($b:String="a"){a:createCommitOnBranch(input:{branch:{repositoryNameWithOwner:"acme/web",branchName:$b}}){ref{name}}}`, `{"b":"b"}`},
+		{`mutation{...M} fragment M on Mutation{createCommitOnBranch(input:` + named + `){commit{oid}}}`, `null`},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, query, vars string) {
+		var sent map[string]any
+		body, err := json.Marshal(map[string]any{"query": query, "variables": json.RawMessage(vars)})
+		if err != nil || json.Unmarshal([]byte(vars), &sent) != nil {
+			return
+		}
+		calls, err := Classify(post(t, "github", graphQLURL, string(body)))
+		if err != nil {
+			return
+		}
+		found := make(map[string]bool)
+		for _, c := range calls {
+			if c.Resource.Kind == "repo" && len(c.Resource.Segments) > 2 {
+				found[strings.Join(c.Resource.Segments, "/")] = true
+			}
+		}
+		doc, err := parser.ParseQuery(&ast.Source{Input: query})
+		if err != nil {
+			if len(found) > 0 {
+				t.Fatalf("%q does not parse, and is a commit to %v", query, found)
+			}
+			return
+		}
+		for ref := range found {
+			if !slices.ContainsFunc(commits(doc, sent), func(s string) bool { return s == ref }) {
+				t.Fatalf("%q with %s is taken for a commit to %s, and another reader finds %v", query, vars, ref, commits(doc, sent))
+			}
+		}
+	})
+}
+
+// commits are the branches that the library's own reading of the values finds.
+func commits(doc *ast.QueryDocument, vars map[string]any) (out []string) {
+	var walk func(set ast.SelectionSet, left int)
+	walk = func(set ast.SelectionSet, left int) {
+		for _, s := range set {
+			switch s := s.(type) {
+			case *ast.Field:
+				for _, a := range s.Arguments {
+					given := maps.Clone(vars)
+					if given == nil {
+						given = make(map[string]any)
+					}
+					for _, d := range doc.Operations[0].VariableDefinitions {
+						if _, ok := given[d.Variable]; !ok && d.DefaultValue != nil {
+							given[d.Variable], _ = d.DefaultValue.Value(nil)
+						}
+					}
+					v, _ := a.Value.Value(given)
+					in, _ := v.(map[string]any)
+					branch, _ := in["branch"].(map[string]any)
+					out = append(out, strings.ToLower(fmt.Sprint(branch["repositoryNameWithOwner"]))+"/refs/heads/"+fmt.Sprint(branch["branchName"]))
+				}
+			case *ast.InlineFragment:
+				walk(s.SelectionSet, left)
+			case *ast.FragmentSpread:
+				if f := doc.Fragments.ForName(s.Name); f != nil && left > 0 {
+					walk(f.SelectionSet, left-1)
+				}
+			}
+		}
+	}
+	for _, op := range doc.Operations {
+		walk(op.SelectionSet, 8)
+	}
+	return out
 }
