@@ -31,15 +31,18 @@ func HugeProgram() (bool, error) {
 	if err != nil || len(parts) == 0 {
 		return false, err
 	}
-	ok, err := readHuge(f, parts)
-	for try := 0; try < hugeTries && !ok && err == nil; try++ {
+	huge, all, err := readHuge(f, parts)
+	for try := 0; try < hugeTries && huge < all && err == nil; try++ {
+		if try == 2 && huge == 0 {
+			break // this file system has none
+		}
 		// Whatever runs meanwhile reads small pages again where it is.
 		if err := letGo(f, parts); err != nil {
 			return false, err
 		}
-		ok, err = readHuge(f, parts)
+		huge, all, err = readHuge(f, parts)
 	}
-	return ok, err
+	return err == nil && all > 0 && huge >= all, err
 }
 
 // part is a piece of a file as a process has mapped it, in bytes.
@@ -76,36 +79,36 @@ func letGo(f *os.File, parts []part) error {
 	return nil
 }
 
-// readHuge reads the huge pages that lie within the parts, and says whether they are
-// that. It looks by another mapping, because the program's own keeps its small ones.
-func readHuge(f *os.File, parts []part) (bool, error) {
-	end := uintptr(0)
+// readHuge reads the huge pages that lie within the parts, and says how many bytes of
+// all are in such. It looks by another mapping, because the program's own keeps its
+// small ones.
+func readHuge(f *os.File, parts []part) (huge, all uintptr, err error) {
 	for _, p := range parts {
-		end = max(end, p.offset+p.end-p.start)
+		all = max(all, p.offset+p.end-p.start)
 	}
-	length := int(end &^ (hugePage - 1))
-	if length == 0 {
-		return false, nil
+	all &^= hugePage - 1
+	if all == 0 {
+		return 0, 0, nil
 	}
-	room, err := unix.Mmap(-1, 0, length+hugePage, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	room, err := unix.Mmap(-1, 0, int(all)+hugePage, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
-		return false, fmt.Errorf("cannot find room for this program's file: %w", err)
+		return 0, all, fmt.Errorf("cannot find room for this program's file: %w", err)
 	}
 	defer unix.Munmap(room)
 	skip := -uintptr(unsafe.Pointer(&room[0])) & (hugePage - 1)
 	at := unsafe.Pointer(&room[skip])
-	if _, err := unix.MmapPtr(int(f.Fd()), 0, at, uintptr(length), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_FIXED); err != nil {
-		return false, fmt.Errorf("cannot map this program's file: %w", err)
+	if _, err := unix.MmapPtr(int(f.Fd()), 0, at, all, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_FIXED); err != nil {
+		return 0, all, fmt.Errorf("cannot map this program's file: %w", err)
 	}
-	view := room[skip:][:length]
+	view := room[skip:][:all]
 	if err := unix.Madvise(view, unix.MADV_HUGEPAGE); err != nil {
-		return false, nil // the kernel knows none
+		return 0, 0, nil // the kernel knows none
 	}
 	if err := unix.Madvise(view, unix.MADV_POPULATE_READ); err != nil {
-		return false, fmt.Errorf("cannot read this program's file: %w", err)
+		return 0, all, fmt.Errorf("cannot read this program's file: %w", err)
 	}
-	huge, err := inHugePages(uintptr(at))
-	return huge >= uintptr(length), err
+	huge, err = inHugePages(uintptr(at))
+	return huge, all, err
 }
 
 // mapped reads which parts of the file this process has mapped and never writes
