@@ -10,6 +10,7 @@ import (
 // them, and refs that no operation of the line can be about.
 func (l *linter) refs(r *rule, k Kind) {
 	if len(r.refs) == 0 {
+		l.pathOfRepository(r, k)
 		return
 	}
 	for _, t := range r.line.Operations {
@@ -50,4 +51,20 @@ func (l *linter) refless(r *rule, p pattern) bool {
 		return false
 	}
 	return !slices.ContainsFunc(r.names(), func(op string) bool { return !r.touches[op] })
+}
+
+// pathOfRepository finds a push that is given by the path of a repository alone, on a
+// server of one's own: each ref stands behind it, so that no push matches.
+func (l *linter) pathOfRepository(r *rule, k Kind) {
+	if k.Resource != "http" || !l.servesGit(r.service) {
+		return
+	}
+	for _, t := range r.line.Operations {
+		push := t.Value != "*" && slices.ContainsFunc(l.g.kinds.operations(k, t.Value), func(op string) bool { return l.g.kinds.refs(op).Touches })
+		for i, p := range r.patterns {
+			if at := r.line.Patterns[i]; push && !p.tail && !slices.Contains(p.segs, "refs") {
+				l.add("never-matches", r.line, at.Pos, "add refs: [refs/heads/agent/**], or write "+quote(at.Value+"/**"), changesNothing(at)+"a push is about the refs behind it")
+			}
+		}
+	}
 }
