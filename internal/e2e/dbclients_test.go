@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ambit/internal/ambittest"
+)
+
+// databaseClients are the clients of PostgreSQL that agents use, each with a script
+// that prints "ok" for each thing that works.
+var databaseClients = []struct {
+	name    string
+	command []string // the script's arguments, the database's host and port, follow
+	script  string   // in testdata/db; "" for one that is built
+	does    string   // all that it must show, with commas between
+}{
+	{"psql", []string{"bash", "client"}, "psql.sh", "simple,extended,several,copy in,copy out,cursor,listen,describe"},
+	{"psycopg 3", []string{"python3", "client"}, "psycopg3.py",
+		"simple,extended,binary,prepared,executemany,pipeline,pipeline+ refused,pipeline+ taken back,copy in,copy out,copy out+ binary,cursor,savepoint,rollback,listen"},
+	{"node-postgres", []string{"node", "client"}, "node.js", "simple,extended,prepared,a query by portions,cursor,rollback,listen,queued,pool"},
+	{"pgx", []string{"./client"}, "", "mode simple_protocol,mode exec,mode describe_exec,mode cache_describe,pipeline,pipeline+ refused,pipeline+ taken back,copy in,copy out,cursor,rollback,listen"},
+}
+
+// TestEachDatabaseClient has each client do inside the sandbox what it can: with TLS and
+// without, by every protocol that it speaks, in pipelines, with COPY, cursors and
+// messages; it cancels, and what is refused it gets as an error of the database.
+func TestEachDatabaseClient(t *testing.T) {
+	slow(t)
+	for i, client := range databaseClients {
+		t.Run(client.name, func(t *testing.T) {
+			d := newShopDatabase(t)
+			d.Query(t, "shop", "CREATE TABLE notes (id int, text text)")
+			h := ambittest.NewHome(t, ambittest.Users()[i%len(ambittest.Users())])
+			h.Grants(t, "uses: [node, python]\n"+d.grants()+`  - shop: public.notes
+    operations: [insert]
+    because: what is found is noted
+  - shop: shop
+    operations: [notify]
+    because: others are told
+`)
+			h.Grants(t, strings.Replace(h.Read(t, "ambit.yaml"), "[public.orders,", "[public.orders, public.notes,", 1))
+			if client.script == "" {
+				ambittest.GoBuild(t, filepath.Join(h.Workspace, "client"), "ambit/internal/e2e/testdata/db/pgx")
+			} else {
+				b, err := os.ReadFile(filepath.Join("testdata/db", client.script))
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.File(t, "client", string(b))
+			}
+			if client.name == "node-postgres" {
+				copyModules(t, "../../bin/agents/node_modules", filepath.Join(h.Workspace, "node_modules"))
+			}
+			h.Own(t)
+			before := d.state(t)
+			c := h.Ambit(append(append([]string{"run", "--"}, client.command...), "db.internal", strconv.Itoa(d.Port))...)
+			c.Env = append(c.Env, d.env())
+			r := ambittest.Finish(t, c)
+			want(t, r, 0)
+			for l := range strings.Lines(r.Stdout) {
+				if !strings.HasPrefix(l, "ok ") {
+					t.Errorf("it says: %s", l)
+				}
+			}
+			does := client.does + ",sslmode disable,sslmode require,sslmode verify-full,after,refused,refused+ a column"
+			if client.name != "node-postgres" { // it has no way to cancel
+				does += ",cancel"
+			}
+			for what := range strings.SplitSeq(does, ",") {
+				has(t, "the agent's output", "\n"+r.Stdout, "\nok "+strings.ReplaceAll(what, "+", ",")+"\n")
+			}
+			lacks(t, "the agent's output", []byte(r.Stdout+r.Stderr), append(h.Secrets(), d.Password)...)
+			if after := d.state(t); after != before {
+				t.Errorf("the database was\n%s\nand is\n%s", before, after)
+			}
+			if t.Failed() {
+				t.Log(r)
+			}
+			d.nobodyLeft(t)
+			verified(t, h, d.Password)
+		})
+	}
+}
