@@ -41,7 +41,7 @@ func (c *compiler) refs(r *rule, s *Service, k Kind) {
 // wildcard stands for those that are known, so that no other passes beside the refs.
 // What refs cannot narrow is refused, for a reader would believe that they do.
 func (c *compiler) narrow(r *rule, k Kind) {
-	r.touches = make(map[string]bool)
+	r.touches, r.repo = make(map[string]bool), k.Resource
 	any := false
 	for _, t := range r.line.Operations {
 		for _, op := range c.kinds.operations(k, t.Value) {

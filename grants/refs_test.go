@@ -225,6 +225,8 @@ func TestRefsContain(t *testing.T) {
 		{line("acme/web", "refs/heads/**"), line("acme/web", "refs/heads/*"), "refs/heads/x/x"},
 		{line("acme/web", "refs/heads/Main"), line("acme/web", "refs/heads/main"), "refs/heads/Main"},
 		{line("acme/*", "refs/heads/a"), line("acme/web", "refs/heads/a"), "acme/x"},
+		// GraphQL's path has no refs behind it: the line gives no push there at all.
+		{line("[acme/web, /graphql]", "refs/heads/a"), line("[acme/web, /graphql]", ""), "within"},
 	} {
 		child, err := Load("child.yaml", []byte(gitServices+c.child), gitKinds(), noon())
 		if err != nil {
@@ -323,7 +325,7 @@ write:
     operations: [git.push]
     refs: [refs/heads/agent/*]
     because: b
-  - hub: acme/web
+  - hub: [acme/web, /graphql]
     operations: [contents.put, git.push, pulls.create]
     refs: [refs/heads/agent/*]
     because: b
@@ -346,6 +348,8 @@ ask:
 		"hub git.push.update acme/web":                           "and the request does not say for sure which one it is about: that takes a whole name",
 		"hub releases.create acme/web/refs/tags/1":               `gives of branches and tags only refs/tags/v*, not "refs/tags/1"`,
 		"hub pulls.create acme/web":                              "",
+		"hub pulls.create /graphql":                              "",
+		"hub contents.put /graphql":                              "ambit.yaml:19:5 gives of branches and tags only refs/heads/agent/*, and this names no repository",
 	} {
 		as, err := g.ParseAction(text)
 		if err != nil {

@@ -30,6 +30,9 @@ func (g *Grants) refWords(a *ambit.Action) string {
 	if _, ref := g.pushed(a); ref != "" {
 		return "not " + show(clipped(ref, 120))
 	}
+	if a.Resource.Kind != g.kindOf(a.Service).Resource {
+		return "and this names no repository, of which it could be one"
+	}
 	switch g.kinds.refs(a.Operation).Under {
 	case "refs/heads/":
 		return "and the request does not say for sure which branch it is about"
@@ -43,7 +46,7 @@ func (g *Grants) refWords(a *ambit.Action) string {
 // smallest change is then one of the request, not of the file.
 func (g *Grants) unsaid(a *ambit.Action, f Facts) bool {
 	_, ref := g.pushed(a)
-	if ref != "" || g.kinds.refs(a.Operation).Under == "" {
+	if ref != "" || g.kinds.refs(a.Operation).Under == "" || a.Resource.Kind != g.kindOf(a.Service).Resource {
 		return false
 	}
 	for i, r := range g.rules {

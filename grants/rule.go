@@ -21,6 +21,7 @@ type rule struct {
 	// touches are the known operations of a line with refs, and whether each is about
 	// a branch or tag; nil for a line without.
 	touches map[string]bool
+	repo    string // the kind of resource behind which refs stand; "" for a line without
 	during  *Window
 	until   time.Time // zero: no end
 	rate    *Rate
@@ -56,6 +57,9 @@ func (r *rule) spread(op string) []pattern {
 		p.self, p.tail = true, false
 		if !r.touches[op] {
 			out = append(out, p)
+			continue
+		}
+		if p.kind != r.repo {
 			continue
 		}
 		base := p.segs
