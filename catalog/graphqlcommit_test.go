@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -159,4 +160,35 @@ func commits(doc *ast.QueryDocument, vars map[string]any) (out []string) {
 		walk(op.SelectionSet, 8)
 	}
 	return out
+}
+
+// TestMutationsOfBranches: a mutation that by its name is about a branch touches one, and
+// none but the commit to a branch by its name says which.
+func TestMutationsOfBranches(t *testing.T) {
+	const input = `{branch:{repositoryNameWithOwner:"acme/web",branchName:"agent/fix"},repositoryId:"R_x",refId:"x",name:"refs/heads/agent/fix",base:"agent/fix",ref:"refs/heads/agent/fix"}`
+	about := regexp.MustCompile(`Refs?$|Branch|Merge|Revert|enqueue`)
+	touching := 0
+	for field, e := range githubMutations() {
+		touches := Refs(e.op).Touches
+		if about.MatchString(field) && !touches {
+			t.Errorf("%s is %s, which touches no branch", field, e.op)
+		}
+		if !touches || field == "createCommitOnBranch" {
+			continue
+		}
+		touching++
+		got := classified(post(t, "github", graphQLURL, gql(`mutation{`+field+`(input:`+input+`){clientMutationId}}`)))
+		if len(got) != 1 || !strings.HasSuffix(got[0], " http:api.github.com/graphql") {
+			t.Errorf("%s: %v", field, got)
+		}
+	}
+	for _, unlisted := range []string{"createLinkedBranch", "revertPullRequest", "whatComesNext"} {
+		got := classified(post(t, "github", graphQLURL, gql(`mutation{`+unlisted+`(input:`+input+`){clientMutationId}}`)))
+		if len(got) != 1 || got[0] != "github.graphql.mutation irreversible http:api.github.com/graphql" || !Refs("github.graphql.mutation").Touches {
+			t.Errorf("%s: %v", unlisted, got)
+		}
+	}
+	if touching < 10 {
+		t.Errorf("only %d mutations touch a branch", touching)
+	}
 }

@@ -1,6 +1,7 @@
 // Command githubops writes the catalog's table of GitHub's REST API: every
 // operation of the description that GitHub publishes, with the names and
-// effects that were chosen by hand where there are any.
+// effects that were chosen by hand where there are any. Beside it stands the list of
+// parameters that are named like a ref, about each of which refs.txt decides.
 //
 //	npm pack @octokit/openapi && tar xzf octokit-openapi-*.tgz
 //	go run ./internal/githubops package/generated/api.github.com.json
