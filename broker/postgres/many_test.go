@@ -17,9 +17,9 @@ import (
 	"ambit/store/row"
 )
 
-// tasks is how many tasks TestManyTasks runs one after another. A catalog
-// that fills up shows with thousands: run it with -tasks 5000.
-var tasks = flag.Int("tasks", 200, "tasks one after another")
+// tasks is how many tasks TestManyTasks runs one after another, by way of the broker.
+// What thousands leave in a catalog shows in TestThousandsOfLeases too, which takes less.
+var tasks = flag.Int("tasks", 100, "tasks one after another")
 
 // oneTask is a task's whole time with a database, by way of the broker. What cannot
 // be ended in the time that a task's end waits is ended later.
@@ -80,16 +80,80 @@ func TestManyTasks(t *testing.T) {
 		}
 	}
 	h.close()
-	w.clean() // its groups too
+	w.emptied()
+}
+
+// emptied sees that nothing of Ambit is in the catalog, groups included, nor anything
+// that was of a role which is gone.
+func (w *world) emptied() {
+	w.t.Helper()
+	w.clean()
 	for what, sql := range map[string]string{
 		"members":  "SELECT count(*) FROM pg_auth_members WHERE roleid NOT IN (SELECT oid FROM pg_roles) OR member NOT IN (SELECT oid FROM pg_roles)",
 		"comments": "SELECT count(*) FROM pg_shdescription WHERE classoid = 'pg_authid'::regclass AND objoid NOT IN (SELECT oid FROM pg_roles)",
 		"shares":   "SELECT count(*) FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid NOT IN (SELECT oid FROM pg_roles)",
 	} {
 		if got := w.exec(sql); got[0][0] != "0" {
-			t.Errorf("%s %s are left", got[0][0], what)
+			w.t.Errorf("%s %s are left", got[0][0], what)
 		}
 	}
+}
+
+// TestThousandsOfLeases makes and ends as many leases as a database sees in a long time,
+// and a few at once all the while: what they leave in the catalog is nothing, and what
+// the tables are told of them does not grow. Each hundredth is used by a client, and
+// proved to be dead. The broker's part, which never touches the catalog, is left out.
+func TestThousandsOfLeases(t *testing.T) {
+	lanes, each := 4, 1250
+	if testing.Short() {
+		each = 25
+	}
+	w := newWorld(t)
+	p := w.provider(readOrders, Right{Schema: "public", Table: "customers", Columns: []string{"id", "city"}, Privilege: Select})
+	one := func(lane, i int) error {
+		o := broker.Order{Lease: fmt.Sprintf("%015x%017x", lane*each+i+1, 0xabc), Expires: time.Now().Add(time.Hour)}
+		c, err := p.Mint(context.Background(), o)
+		if err != nil {
+			return err
+		}
+		l := row.Lease{ID: o.Lease, Handle: c.Handle}
+		if i%100 > 0 {
+			return p.Revoke(context.Background(), l)
+		}
+		_, err = query(w.url(c.Secret.Reveal()), "SELECT count(*) FROM orders")
+		err = errors.Join(err, p.Revoke(context.Background(), l))
+		usable, late := p.Prove(context.Background(), l)
+		if usable {
+			late = errors.New("it can still be used")
+		}
+		return errors.Join(err, late)
+	}
+	began := time.Now()
+	if err := one(lanes, 0); err != nil {
+		t.Fatal(err)
+	}
+	acl := "SELECT sum(pg_column_size(relacl)) FROM pg_class WHERE relacl::text LIKE '%ambit%'"
+	first := w.exec(acl)[0][0]
+	var wg sync.WaitGroup
+	for lane := range lanes {
+		wg.Go(func() {
+			for i := range each {
+				if err := one(lane, i); err != nil {
+					t.Errorf("lane %d, lease %d: %v", lane, i, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d leases: %v", lanes*each, time.Since(began))
+	if last := w.exec(acl)[0][0]; last != first || first == "" {
+		t.Errorf("the lists of grants take %s bytes, and took %s after the first lease", last, first)
+	}
+	if err := errors.Join(p.Close(), w.servers.Close(context.Background())); err != nil {
+		t.Error(err)
+	}
+	w.emptied()
 }
 
 func TestTasksAtOnce(t *testing.T) {
