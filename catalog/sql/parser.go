@@ -106,17 +106,43 @@ func classify(s grammar.Statement) (Statement, error) {
 	return out, nil
 }
 
-// Execute is an EXECUTE, or what runs a prepared statement by the protocol, once
-// it is known what was prepared: it touches what that touches, and what its own
-// arguments do.
+// Execute is an EXECUTE once it is known what was prepared: it touches what that touches,
+// and what its own arguments do.
 func Execute(execute, prepared Statement) Statement {
 	out := prepared
 	out.Text, out.Kind, out.Name, out.Params = execute.Text, KindExecute, execute.Name, execute.Params
+	out.Early, out.Since = execute.Early || prepared.Early, max(execute.Since, prepared.Since)
+	if out.Unseen == "" {
+		out.Unseen = execute.Unseen
+	}
+	if out.Beyond == "" {
+		out.Beyond = execute.Beyond
+	}
+	for _, why := range execute.Because {
+		if !slices.Contains(out.Because, why) && why != runsPrepared(execute.Name) {
+			out.Because = append(slices.Clip(out.Because), why)
+		}
+	}
 	for _, a := range execute.Accesses {
 		if a.Operation != "sql.execute" {
-			out.Accesses = append(slices.Clip(out.Accesses), a)
+			out.Accesses = merge(out.Accesses, a)
 			out.Effect = max(out.Effect.Worst(), a.Effect.Worst())
 		}
 	}
 	return out
 }
+
+// merge adds an access of the database to others.
+func merge(all []Access, a Access) []Access {
+	all = slices.Clone(all)
+	for i := range all {
+		if b := &all[i]; b.Operation == a.Operation && b.Schema == a.Schema && b.Table == a.Table && a.Table == "" {
+			b.Effect = max(b.Effect.Worst(), a.Effect.Worst())
+			b.Needs = append(slices.Clip(b.Needs), a.Needs...)
+			return all
+		}
+	}
+	return append(all, a)
+}
+
+func runsPrepared(name string) string { return "runs what was prepared as " + name }

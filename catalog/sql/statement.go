@@ -52,7 +52,7 @@ func (r *reader) statement(n *grammar.Node) verdict {
 		return verdict{KindPrepare, "sql.deallocate", n.Text("name")}
 	case "ExecuteStmt":
 		r.each(n.List("params"), nil, nil)
-		r.database("sql.execute", ambit.Irreversible, "runs what was prepared as %s", n.Text("name"))
+		r.database("sql.execute", ambit.Irreversible, "%s", runsPrepared(n.Text("name")))
 		return verdict{KindExecute, "sql.execute", n.Text("name")}
 	}
 	if v, ok := r.session(n); ok {

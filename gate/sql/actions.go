@@ -95,7 +95,11 @@ func appendParameter(b, v []byte, binary bool) []byte {
 // All of them hold what makes this execution this one and no other: the text, the
 // parameters, their types.
 func (r *run) actions(text string) *refusal {
-	size := len(text) + r.params.size
+	size := 0
+	for i := range r.list {
+		size += len(r.list[i].Text) // an EXECUTE has what was prepared too
+	}
+	size = max(size, len(text)) + r.params.size
 	r.whole = size <= r.s.g.c.Limits.AskBytes && r.params.digest == ""
 	if r.s.unsure {
 		r.unseen = "the session's settings, by which its values are read, may have changed in the same batch"

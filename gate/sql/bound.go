@@ -61,10 +61,9 @@ func (s *session) unfit(st *sql.Statement) *refusal {
 // losing is the refusal of a statement whose meaning would be lost sight of, or nil.
 func (s *session) losing(st *sql.Statement) *refusal {
 	switch {
-	case st.Kind == sql.KindPrepare && st.Operation == "sql.prepare" || st.Kind == sql.KindExecute:
-		// What is prepared by SQL could be executed by its name later, as another one.
-		return &refusal{code: CodeUnknown, state: stateRefused, why: "PREPARE and EXECUTE hide what is executed",
-			instead: "Send the statement itself, or prepare it by your client's own means (the extended query protocol)."}
+	case st.Kind == sql.KindExecute:
+		// It runs more than what was prepared: EXPLAIN ANALYZE EXECUTE, CREATE TABLE AS EXECUTE.
+		return &refusal{code: CodeUnknown, state: stateRefused, why: "it hides what is executed in another statement", instead: "Send EXECUTE alone, or the statement itself."}
 	case st.Operation == "sql.set" && st.Effect.Worst() != ambit.Read && restedOn(st.Name):
 		// Approved once, it would change what every later statement means.
 		return &refusal{code: CodeSetting, state: stateRefused, why: "statements are read by the setting " + printable(st.Name, 64) + ", which stays as it is",

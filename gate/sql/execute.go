@@ -131,6 +131,10 @@ func (s *session) query(ctx context.Context, body []byte) error {
 	if len(list) == 0 {
 		return s.empty(raw)
 	}
+	list, named, bad := s.resolve(list)
+	if bad != nil {
+		return s.stop(ctx, bad, true)
+	}
 	for i := range list {
 		if bad := s.unfit(&list[i]); bad != nil {
 			return s.stop(ctx, bad, true)
@@ -142,8 +146,12 @@ func (s *session) query(ctx context.Context, body []byte) error {
 		return s.stop(ctx, bad, true)
 	}
 	r.send = func() (event, error) {
+		s.unname(list, named)
 		last, err := s.sendQuery(raw)
 		s.executed(list, last)
+		if err == nil && last.kind != 'E' {
+			s.rename(list, named)
+		}
 		return last, err
 	}
 	return s.perform(ctx, r, true)
@@ -176,6 +184,9 @@ func (s *session) execute(ctx context.Context, body []byte) error {
 	if bad != nil {
 		return s.fatal(ctx, bad)
 	}
+	if bad := tooLong(m.Portal); bad != nil {
+		return s.stop(ctx, bad, false)
+	}
 	p := s.lookupPortal(m.Portal)
 	switch {
 	case p == nil:
@@ -183,7 +194,10 @@ func (s *session) execute(ctx context.Context, body []byte) error {
 	case p.of.stmt == nil:
 		return s.later(raw, pending{}, len(s.held) > 0)
 	}
-	bad = s.unfit(p.of.stmt)
+	list, named, bad := s.resolve([]sql.Statement{*p.of.stmt})
+	if bad == nil {
+		bad = s.unfit(&list[0])
+	}
 	if bad == nil && !s.belongs(p) {
 		bad = leftBound()
 	}
@@ -191,7 +205,7 @@ func (s *session) execute(ctx context.Context, body []byte) error {
 		return s.stop(ctx, bad, false)
 	}
 	s.forgetCursor(p.of.stmt)
-	r := &run{s: s, list: []sql.Statement{*p.of.stmt}, params: p.params, of: p.of}
+	r := &run{s: s, list: list, params: p.params, of: p.of}
 	if bad = r.actions(p.of.stmt.Text); bad != nil {
 		return s.stop(ctx, bad, false)
 	}
@@ -200,7 +214,11 @@ func (s *session) execute(ctx context.Context, body []byte) error {
 		r.acts[0].Operation, r.acts[0].Effect, r.acts[0].Resource = "sql.fetch", ambit.Read, s.database()
 	}
 	r.send = func() (event, error) {
+		s.unname(list, named)
 		last, err := s.sendExecute(raw)
+		if err == nil && last.kind == 'C' {
+			s.rename(list, named)
+		}
 		// After an error it may not have begun at all: an agent that fails a message
 		// before it, and rolls back to a savepoint, would run it later as a mere fetch.
 		p.begun = p.begun || err == nil && strings.IndexByte("CIs", last.kind) >= 0

@@ -36,6 +36,9 @@ func (s *session) parse(ctx context.Context, body []byte) error {
 	if bad != nil {
 		return s.fatal(ctx, bad)
 	}
+	if bad := tooLong(m.Name); bad != nil {
+		return s.stop(ctx, bad, false)
+	}
 	list, err := s.g.c.Reader.Parse(m.Query)
 	switch {
 	case err != nil:
@@ -53,7 +56,8 @@ func (s *session) parse(ctx context.Context, body []byte) error {
 		}
 	}
 	if len(list) == 1 {
-		if bad := s.unfit(&list[0]); bad != nil {
+		// What an EXECUTE runs is known when it is executed.
+		if bad := s.unfit(&list[0]); bad != nil && list[0].Operation != "sql.execute" {
 			return s.stop(ctx, bad, false)
 		}
 		p.stmt = ofOwnTypes(list[0], p.oids)
@@ -150,6 +154,9 @@ func (s *session) bind(ctx context.Context, body []byte) error {
 	if bad != nil {
 		return s.fatal(ctx, bad)
 	}
+	if bad := tooLong(m.PreparedStatement, m.DestinationPortal); bad != nil {
+		return s.stop(ctx, bad, false)
+	}
 	of := s.lookup(m.PreparedStatement)
 	if of == nil {
 		return s.stop(ctx, &refusal{code: CodeUnknown, state: "26000", why: "there is no prepared statement " + printable(m.PreparedStatement, 64)}, false)
@@ -175,6 +182,9 @@ func (s *session) describe(ctx context.Context, f frame) error {
 	if bad != nil {
 		return s.fatal(ctx, bad)
 	}
+	if bad := tooLong(m.Name); bad != nil {
+		return s.stop(ctx, bad, false)
+	}
 	return s.later(raw, pending{}, len(s.held) > 0)
 }
 
@@ -186,6 +196,9 @@ func (s *session) closeName(ctx context.Context, f frame) error {
 	}
 	if bad != nil {
 		return s.fatal(ctx, bad)
+	}
+	if bad := tooLong(m.Name); bad != nil {
+		return s.stop(ctx, bad, false)
 	}
 	return s.later(raw, pending{kind: 'C', name: m.Name, of: m.ObjectType}, len(s.held) > 0)
 }

@@ -33,11 +33,12 @@ const (
 
 // States of errors (PostgreSQL 17, appendix A).
 const (
-	stateRefused  = "42501" // insufficient_privilege
-	stateProtocol = "08P01" // protocol_violation
-	stateSyntax   = "42601" // syntax_error
-	stateUpstream = "08006" // connection_failure
-	stateMemory   = "54000" // program_limit_exceeded
+	stateRefused     = "42501" // insufficient_privilege
+	stateNoStatement = "26000" // invalid_sql_statement_name
+	stateProtocol    = "08P01" // protocol_violation
+	stateSyntax      = "42601" // syntax_error
+	stateUpstream    = "08006" // connection_failure
+	stateMemory      = "54000" // program_limit_exceeded
 )
 
 // refusal is why the gate itself stops something. It is an error, so that it can

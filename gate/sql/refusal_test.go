@@ -20,8 +20,8 @@ func TestRefusalsNameWhatTheyRefuse(t *testing.T) {
 			"selec 1":                           {"42601", `syntax error at or near "selec"`, "could not be read"},
 			"SELECT 'open":                      {"42601", "unterminated quoted string", "could not be read"},
 			"SELECT \x1b[31m":                   {"42601", `syntax error at or near "\u{1b}"`, "could not be read"},
-			"PREPARE x AS SELECT 1":             {"42501", "ambit refused sql.prepare on shop", "hide what is executed"},
-			"EXECUTE x":                         {"42501", "ambit refused sql.execute on shop", "hide what is executed"},
+			"EXPLAIN ANALYZE EXECUTE x":         {"42501", "ambit refused sql.explain on shop", "hides what is executed"},
+			"EXECUTE x":                         {"26000", "ambit refused sql.execute on shop", "not sure which statement"},
 			"SET search_path = pg_temp, public": {"42501", "ambit refused sql.set on shop", "search_path"},
 		} {
 			s.forget()

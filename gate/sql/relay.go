@@ -203,10 +203,12 @@ func (s *session) confirm(kind byte) (own bool) {
 		return true
 	case p.kind == 'P' && kind == '1':
 		s.keepName(p.name, p.stmt)
+		s.keepPrepare(p.name, nil)
 	case p.kind == 'B' && kind == '2':
 		s.keepPortal(p.name, p.port)
 	case p.kind == 'C' && kind == '3' && p.of == 'S':
 		s.keepName(p.name, nil)
+		s.keepPrepare(p.name, nil)
 	case p.kind == 'C' && kind == '3':
 		s.keepPortal(p.name, nil)
 		delete(s.bound, p.name)
@@ -215,6 +217,7 @@ func (s *session) confirm(kind byte) (own bool) {
 		for name := range s.named {
 			s.keepName(name, nil)
 		}
+		s.dropPrepares()
 		for name := range s.portals {
 			s.keepPortal(name, nil)
 		}

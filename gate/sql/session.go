@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"ambit"
+	"ambit/catalog/sql"
 	"ambit/pipeline"
 )
 
@@ -48,15 +49,16 @@ type session struct {
 	still *stillness      // of its database
 	end   <-chan struct{} // closed when it is over
 
-	mu      sync.Mutex // of what the relay changes too
-	pend    []pending  // what the database has yet to confirm
-	named   map[string]*prepared
-	portals map[string]*portal
-	bound   map[string]struct{} // names that portals may have in the database, but for cursors of SQL
-	reading map[string]string   // the settings of the agent's that decide how values are read
-	failed  bool                // the database reported an error since the last Sync
-	expect  bool                // somebody waits for events
-	swallow bool                // the next error is for the gate, not for the agent
+	mu       sync.Mutex // of what the relay changes too
+	pend     []pending  // what the database has yet to confirm
+	named    map[string]*prepared
+	prepares map[string]*sql.Statement // by SQL
+	portals  map[string]*portal
+	bound    map[string]struct{} // names that portals may have in the database, but for cursors of SQL
+	reading  map[string]string   // the settings of the agent's that decide how values are read
+	failed   bool                // the database reported an error since the last Sync
+	expect   bool                // somebody waits for events
+	swallow  bool                // the next error is for the gate, not for the agent
 
 	kept atomic.Int64 // bytes of held messages and of prepared statements
 	ran  int          // executions, for the record
@@ -107,7 +109,7 @@ func (g *Gate) serveSession(ctx context.Context, cancel context.CancelFunc, a *a
 		return
 	}
 	s := &session{g: g, a: a, db: a.db, still: g.still[a.db], end: ctx.Done(), in: make(chan []frame, 4), events: make(chan event, 4), status: 'I',
-		named: map[string]*prepared{}, portals: map[string]*portal{}, bound: map[string]struct{}{}, reading: map[string]string{},
+		named: map[string]*prepared{}, prepares: map[string]*sql.Statement{}, portals: map[string]*portal{}, bound: map[string]struct{}{}, reading: map[string]string{},
 		out: &client{w: bufio.NewWriterSize(stalling{a.conn}, sqlBuffer)}}
 	defer func() { s.g.held.Add(-s.kept.Load()) }()
 	// Whoever hangs up ends what is under way: that is seen by reading on.
