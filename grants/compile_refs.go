@@ -48,7 +48,7 @@ func (c *compiler) narrow(r *rule, k Kind) {
 			for _, o := range k.effects(op) {
 				use := c.kinds.refs(o.Name)
 				if t.Value == "*" || use.Touches && use.Under == "" {
-					c.at(r.line, t.Pos, "put it in a line of its own", "refs does not narrow %s, which changes branches or tags and does not say which", o.Name)
+					c.at(r.line, t.Pos, "put it in a line of its own", "refs does not narrow %s, which touches branches or tags and does not say for sure which", o.Name)
 					return
 				}
 				r.touches[o.Name] = use.Touches
