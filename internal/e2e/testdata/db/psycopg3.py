@@ -25,7 +25,11 @@ for mode in ("disable", "require", "verify-full"):
     with psycopg.connect(dsn, sslmode=mode, sslrootcert=os.environ["SSL_CERT_FILE"]) as c:
         ok(f"sslmode {mode}", c.execute("SELECT total FROM orders WHERE id = 7").fetchone() == (70,))
 
-c = psycopg.connect(dsn, sslmode="require", autocommit=True)
+more = ""
+if psycopg.pq.version() >= 180000:
+    more = " sslnegotiation=direct max_protocol_version=latest"
+    ok("libpq 18", True)
+c = psycopg.connect(dsn + more, sslmode="require", autocommit=True)
 ok("simple", psycopg.ClientCursor(c).execute("SELECT total FROM orders WHERE id = %s", (7,)).fetchone() == (70,))
 ok("extended", c.execute("SELECT total FROM orders WHERE id = %s", (7,)).fetchone() == (70,))
 ok("binary", c.execute("SELECT total FROM orders WHERE id = %s", (7,), binary=True).fetchone() == (70,))
