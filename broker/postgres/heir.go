@@ -50,7 +50,7 @@ func (o *Once) gives(ctx context.Context, s *session, who, schema string) error 
 	if s.c.ParameterStatus("is_superuser") == "on" {
 		return nil
 	}
-	rows, err := s.run(ctx, "SELECT pg_has_role(current_user, "+literal(who)+", 'USAGE') AND has_schema_privilege("+literal(who)+", "+literal(quote(schema))+", 'CREATE')")
+	rows, err := s.run(ctx, "SELECT pg_has_role(current_user, "+literal(who)+", 'USAGE') AND has_schema_privilege("+literal(who)+", "+literal(schema)+", 'CREATE')")
 	if err == nil && first(rows) != "t" {
 		err = unlent("what is made in the schema %s becomes role %s's, which must have CREATE on it and have the role that makes those of tasks as a member", schema, who)
 	}

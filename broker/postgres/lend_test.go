@@ -322,3 +322,59 @@ func TestNothingElseRuns(t *testing.T) {
 	end()
 	w.end(p, l)
 }
+
+// TestLentByAnAdministrator: one that is no superuser lends what it may grant, hands over
+// what was made, and says before anybody is asked what it cannot.
+func TestLentByAnAdministrator(t *testing.T) {
+	w := newWorld(t)
+	k := w.keep()
+	maker := "lender_" + w.db
+	w.exec("CREATE ROLE " + maker + " LOGIN CREATEROLE PASSWORD 'pw'; ALTER DATABASE " + w.db + " OWNER TO " + maker + "; GRANT " + k + " TO " + maker + " WITH ADMIN OPTION; GRANT ALL ON SCHEMA public TO " + k)
+	t.Cleanup(func() {
+		w.exec("ALTER DATABASE " + w.db + " OWNER TO postgres; DROP OWNED BY " + maker + " CASCADE; DROP ROLE " + maker)
+	})
+	servers := &Servers{}
+	p, err := servers.Provider(Config{Admin: []byte(w.pg.URL(maker, "pw", w.db)), Rights: []Right{readOrders, {Schema: "public", Table: "orders", Privilege: Insert}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, url := w.lease(p)
+	for _, x := range []struct {
+		sql   string
+		needs []Need
+	}{
+		{"ALTER TABLE orders ADD COLUMN z int", []Need{relation("owner", "orders"), inSchema("add", "public")}},
+		{"CREATE TABLE public.made (x int)", []Need{inSchema("create", "public")}},
+		{"DROP TABLE customers", []Need{relation("owner", "customers")}},
+	} {
+		if err := p.Lendable(t.Context(), l.ID, x.needs); err != nil {
+			t.Errorf("%s: %v", x.sql, err)
+		}
+		end, err := w.lend(p, l.ID, x.needs...)
+		if err != nil {
+			t.Errorf("%s: %v", x.sql, err)
+			continue
+		}
+		if _, err := query(url, x.sql); err != nil {
+			t.Errorf("%s: %v", x.sql, err)
+		}
+		end()
+		if _, err := query(url, "DROP TABLE orders"); code(err) != "42501" {
+			t.Errorf("after %s: %v", x.sql, err)
+		}
+	}
+	if got := w.owner("made"); got != k {
+		t.Errorf("made belongs to %s", got)
+	}
+	w.exec("CREATE TABLE foreigners (x int); CREATE ROLE far_" + w.db + "; ALTER TABLE foreigners OWNER TO far_" + w.db)
+	var bad *Unlent
+	if err := p.Lendable(t.Context(), l.ID, []Need{relation("owner", "foreigners")}); w.from16() && (!errors.As(err, &bad) || !strings.Contains(bad.Why, "ADMIN OPTION")) {
+		t.Errorf("of an owner that it cannot grant: %v", err)
+	}
+	w.exec("DROP TABLE foreigners; DROP ROLE far_" + w.db)
+	w.end(p, l)
+	p.Close()
+	if err := servers.Close(t.Context()); err != nil {
+		t.Errorf("tidying up: %v", err)
+	}
+}
