@@ -22,7 +22,8 @@ func (w *repoWalk) commitOnBranch(f *ast.Field) (calls []Call, ok bool) {
 	name, _ := branch["branchName"].(string)
 	owner, repo, _ := strings.Cut(whole, "/")
 	res, err := repoResource(owner, repo)
-	ref, known := canonicalRef("refs/heads/", name)
+	// The beginning of the whole name is optional here, unlike in REST.
+	ref, known := canonicalRef("refs/heads/", strings.TrimPrefix(name, "refs/heads/"))
 	if err != nil || !known || len(branch) != 2 {
 		return nil, false
 	}

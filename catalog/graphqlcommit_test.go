@@ -53,7 +53,10 @@ func TestCommitOnBranch(t *testing.T) {
 		"by a number":        {mutation(`{branch:{id:"REF_x"}}`), nil, whole},
 		"by both":            {mutation(`{branch:{id:"REF_x",repositoryNameWithOwner:"acme/web",branchName:"agent/fix"}}`), nil, whole},
 		"no branch":          {mutation(`{branch:{repositoryNameWithOwner:"acme/web"}}`), nil, whole},
-		"whole name":         {mutation(`{branch:{repositoryNameWithOwner:"acme/web",branchName:"refs/heads/agent/fix"}}`), nil, whole},
+		"whole name":         {mutation(`{branch:{repositoryNameWithOwner:"acme/web",branchName:"refs/heads/agent/fix"}}`), nil, put},
+		"whole name twice":   {mutation(`{branch:{repositoryNameWithOwner:"acme/web",branchName:"refs/heads/refs/heads/agent/fix"}}`), nil, whole},
+		"half a name":        {mutation(`{branch:{repositoryNameWithOwner:"acme/web",branchName:"heads/agent/fix"}}`), nil, whole},
+		"a tag":              {mutation(`{branch:{repositoryNameWithOwner:"acme/web",branchName:"refs/tags/v1"}}`), nil, whole},
 		"no owner":           {mutation(`{branch:{repositoryNameWithOwner:"web",branchName:"agent/fix"}}`), nil, whole},
 		"three words":        {mutation(`{branch:{repositoryNameWithOwner:"acme/web/x",branchName:"agent/fix"}}`), nil, whole},
 		"branch twice":       {mutation(`{branch:{repositoryNameWithOwner:"acme/web",branchName:"agent/fix"},branch:{repositoryNameWithOwner:"acme/web",branchName:"main"}}`), nil, whole},
@@ -145,7 +148,7 @@ func commits(doc *ast.QueryDocument, vars map[string]any) (out []string) {
 					v, _ := a.Value.Value(given)
 					in, _ := v.(map[string]any)
 					branch, _ := in["branch"].(map[string]any)
-					out = append(out, strings.ToLower(fmt.Sprint(branch["repositoryNameWithOwner"]))+"/refs/heads/"+fmt.Sprint(branch["branchName"]))
+					out = append(out, strings.ToLower(fmt.Sprint(branch["repositoryNameWithOwner"]))+"/refs/heads/"+strings.TrimPrefix(fmt.Sprint(branch["branchName"]), "refs/heads/"))
 				}
 			case *ast.InlineFragment:
 				walk(s.SelectionSet, left)
