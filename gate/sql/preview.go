@@ -36,7 +36,7 @@ func (r *run) preview(ctx context.Context) string {
 	}
 	for i := range r.acts {
 		x := &r.acts[i]
-		fmt.Fprintf(&b, "  %s %s %s", x.Effect.Worst(), x.Operation, printable(strings.Join(x.Resource.Segments, "."), 160))
+		fmt.Fprintf(&b, "  %s %s %s", x.Effect.Worst(), x.Operation, printable(x.Resource.String(), 160))
 		if c := x.Args["columns"]; c != "" && c != "*" {
 			fmt.Fprintf(&b, " (%s)", printable(c, 160))
 		}

@@ -142,7 +142,7 @@ func message(state, refused, code, why, instead string, record ambit.RecordID) *
 
 // describe names what was refused in one printable line.
 func describe(a *ambit.Action) string {
-	return printable(a.Operation+" on "+strings.Join(a.Resource.Segments, "."), 512)
+	return printable(a.Operation+" on "+a.Resource.String(), 512)
 }
 
 // lines is text of several lines, bounded and printable.
