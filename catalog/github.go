@@ -121,8 +121,9 @@ func (r *Request) githubREST(segs []string) (Call, error) {
 	}
 	lowered := r.lowerRepo(segs)
 	e := githubTable().find(r.Method, segs)
-	// Of a form that may name another method nobody knows what it does.
-	if e == nil || r.hiddenForm() || r.TrailingSlash && e.effect == ambit.Read && r.Method == "POST" {
+	// A form that may name another method could do more than what is listed: it is not
+	// that operation, whose effect is the listed one.
+	if e == nil || r.hiddenForm() && e.effect != ambit.Irreversible || r.TrailingSlash && e.effect == ambit.Read && r.Method == "POST" {
 		c := lowered.generic()
 		c.Effect = ambit.Irreversible
 		return c, nil
