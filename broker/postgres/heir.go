@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -71,75 +69,4 @@ func heir(ctx context.Context, s *session, schema string) (string, error) {
 		err = unlent("the schema belongs to nobody who could have what is made there")
 	}
 	return first(rows), err
-}
-
-// handOver gives what a lease's role made in this database, as far as a person approved
-// it, to the schema's owner. The role can make things only where that was lent to it, or
-// where everybody can, and then they stay. It can be repeated, and finds what was
-// committed since. It waits for locks as long as patience says, as an interval.
-func (v *server) handOver(ctx context.Context, s *session, role string, patience string) error {
-	rows, err := s.run(ctx, "SELECT i.type, i.identity, coalesce(n.nspname, ''), coalesce(has_schema_privilege('public', n.oid, 'CREATE'), false) "+
-		"FROM pg_catalog.pg_shdepend d, LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) i LEFT JOIN pg_catalog.pg_namespace n ON quote_ident(n.nspname) = i.schema OR n.nspname = i.schema "+
-		"WHERE d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = "+oidOf(role)+" AND d.deptype = 'o' "+
-		"AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend x WHERE x.classid = d.classid AND x.objid = d.objid AND x.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND x.deptype IN ('a', 'i')) ORDER BY d.objid")
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, r := range rows {
-		errs = append(errs, v.hand(ctx, s, role, made{r[0], r[1], r[2], r[3] == "t"}, patience))
-	}
-	return errors.Join(errs...)
-}
-
-// made is an object that a lease's role owns.
-type made struct {
-	sort, identity, schema string
-	everybody              bool // can create in the schema
-}
-
-// hand gives one object.
-func (v *server) hand(ctx context.Context, s *session, role string, m made, patience string) error {
-	word, program := heritable(m.sort)
-	if word == "" || m.everybody {
-		return nil
-	}
-	if program {
-		g := programGroup(v.login.Database, m.schema)
-		rows, err := s.run(ctx, "SELECT 1 FROM pg_catalog.pg_auth_members WHERE roleid = "+oidOf(g.name)+" AND member = "+oidOf(role))
-		if err != nil || len(rows) == 0 {
-			return err // nobody approved that one is made there
-		}
-	}
-	who, err := heir(ctx, s, literal(m.schema))
-	if word == "SCHEMA" {
-		var rows [][]string
-		rows, err = s.run(ctx, "SELECT o.rolname FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles o ON o.oid = d.datdba WHERE d.datname = current_database()")
-		who = first(rows)
-	}
-	if err != nil {
-		return err
-	}
-	for _, r := range []string{role, who} {
-		if err := become(ctx, s, r); err != nil {
-			return err
-		}
-	}
-	return s.whole(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %s; ALTER %s %s OWNER TO %s", literal(patience), word, m.identity, quote(who)))
-}
-
-// heritable is the word of SQL for a sort of object that can be handed over, "" for
-// others, and whether it is one that runs with its owner's rights.
-func heritable(sort string) (word string, program bool) {
-	switch sort {
-	case "table", "sequence", "foreign table", "schema":
-		return strings.ToUpper(sort), false
-	case "type", "composite type":
-		return "TYPE", false
-	case "view", "materialized view", "function", "procedure":
-		return strings.ToUpper(sort), true
-	case "domain":
-		return "DOMAIN", true
-	}
-	return "", false
 }
