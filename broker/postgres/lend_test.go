@@ -115,6 +115,15 @@ func TestLent(t *testing.T) {
 			}
 		}
 	}
+	o, err := p.Once(l.ID, []Right{{Schema: "public", Table: "customers", Columns: []string{"id"}, Privilege: References}}, []Need{inSchema("create", "back")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.exec("ALTER TABLE customers ADD UNIQUE (id)")
+	once, _ := w.lease(o)
+	mustQuery(t, url, "CREATE TABLE back.refers (id int REFERENCES public.customers (id))")
+	w.end(o, once)
+	w.exec("INSERT INTO back.refers VALUES (1)")
 	// Outside of a transaction, and with no error when it is left out.
 	before := w.exec("SELECT coalesce(last_vacuum::text, 'never') FROM pg_stat_all_tables WHERE relid = 'customers'::regclass")[0][0]
 	end, err := w.lend(p, l.ID, relation("maintain", "customers"))

@@ -15,9 +15,16 @@ func (r *reader) needed(n *grammar.Node, op string) {
 		if rel := n.Node("into_clause").Node("rel"); rel != nil {
 			r.made(RightCreate, resolve(rel), temporary(rel))
 		}
-	case "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "TruncateStmt", "ExplainStmt", "DeclareCursorStmt", "FetchStmt", "ClosePortalStmt",
+	case "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "ExplainStmt", "DeclareCursorStmt", "FetchStmt", "ClosePortalStmt",
 		"PrepareStmt", "DeallocateStmt", "ExecuteStmt", "TransactionStmt", "VariableSetStmt", "VariableShowStmt", "DiscardStmt", "ConstraintsSetStmt",
 		"ListenStmt", "UnlistenStmt", "NotifyStmt", "LockStmt", "DoStmt":
+	case "TruncateStmt":
+		// It begins sequences again, or takes other tables along, of which only the owner has all.
+		for _, rel := range n.List("relations") {
+			if n.Bool("restart_seqs") || n.Enum("behavior") == "DROP_CASCADE" {
+				r.owned(op, KindRelation, resolve(rel))
+			}
+		}
 	case "CopyStmt":
 		if n.Bool("is_program") || n.Text("filename") != "" {
 			r.cannotLend("files and programs of the server are an administrator's")

@@ -35,6 +35,9 @@ func TestNeeds(t *testing.T) {
 	for text, want := range map[string]string{
 		"SELECT note FROM orders":                  "",
 		"DELETE FROM orders":                       "",
+		"TRUNCATE a":                               "",
+		"TRUNCATE a RESTART IDENTITY":              "owner relation public.a",
+		"TRUNCATE a, s.b CASCADE":                  "owner relation public.a, owner relation s.b",
 		"DROP TABLE a, s.b":                        "owner relation public.a, owner relation s.b",
 		`DROP INDEX "Odd"`:                         "owner relation public.Odd",
 		"DROP FUNCTION s.f(int)":                   "owner routine s.f",

@@ -132,6 +132,9 @@ func (s *session) query(ctx context.Context, body []byte) error {
 		return s.empty(raw)
 	}
 	list, named, bad := s.resolve(list)
+	if bad == nil {
+		bad = s.looksLate(len(list))
+	}
 	if bad != nil {
 		return s.stop(ctx, bad, true)
 	}
@@ -243,7 +246,7 @@ func (s *session) sendExecute(raw []byte) (last event, err error) {
 	s.mu.Unlock()
 	s.wbuf = append(append(s.wbuf, s.held...), raw...)
 	s.give(len(s.held))
-	s.held, s.heldPend, s.sent, s.executes = nil, nil, true, true
+	s.held, s.heldPend, s.sent, s.executes, s.binds = nil, nil, true, true, true
 	until := "CIsE"
 	if s.upcoming() == 'S' && !s.apart {
 		_, _ = s.next()
@@ -284,8 +287,9 @@ func (s *session) await(kinds string) (last event, ended bool, err error) {
 			return last, false, errEnded
 		}
 		if ev.kind == 'Z' {
-			s.status, s.sent, s.unsure, s.executes = ev.status, false, false, false
+			s.status, s.sent, s.unsure, s.executes, s.binds = ev.status, false, false, false, false
 			s.wrote = s.wrote && ev.status != 'I'
+			s.stale = s.stale && ev.status != 'I'
 			s.rest()
 			s.listen(false)
 		} else if last.kind != 'E' {

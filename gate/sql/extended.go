@@ -137,7 +137,7 @@ func (s *session) later(raw []byte, p pending, hold bool) error {
 	if many {
 		return &refusal{code: CodeBusy, state: stateMemory, why: "too many messages wait for a Sync"}
 	}
-	s.wbuf, s.sent = append(s.wbuf, raw...), true
+	s.wbuf, s.sent, s.binds = append(s.wbuf, raw...), true, s.binds || p.kind == 'B'
 	if len(s.wbuf) > maxSmall {
 		return s.write()
 	}

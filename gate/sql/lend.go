@@ -106,6 +106,20 @@ func (r *run) elevateAll(ctx context.Context) (lower func(), err error) {
 			f()
 		}
 	}
+	if r.s.g.c.Elevator == nil || !slices.ContainsFunc(r.approved, func(p pipeline.Permit) bool { return widens(p.Action()) }) {
+		return lower, nil
+	}
+	if r.s.sent {
+		// What came before in the batch is over before rights are there: to make a plan can
+		// run code.
+		if skips, err := r.s.settle(); skips || err != nil {
+			return lower, err // and nothing is sent
+		}
+		if err := r.s.again(); err != nil {
+			return nil, err
+		}
+	}
+	all = append(all, func() { r.s.stale = r.s.within() })
 	if slices.ContainsFunc(r.approved, func(p pipeline.Permit) bool { return ownsAny(p.Action()) }) {
 		if r.of == nil && r.s.executes {
 			// A Query ends the transaction of what was executed before it.
@@ -124,6 +138,11 @@ func (r *run) elevateAll(ctx context.Context) (lower func(), err error) {
 			return nil, err
 		}
 		all = append(all, one)
+	}
+	r.s.stale = true
+	if err := r.s.freshen(); err != nil {
+		lower()
+		return nil, err
 	}
 	return lower, nil
 }

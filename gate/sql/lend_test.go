@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"ambit"
@@ -128,7 +129,7 @@ func TestApprovedDefinitions(t *testing.T) {
 		says("12CZI", extended("DROP TABLE a")...),
 		says("EZI 42P01", queryOf("DROP TABLE a")))
 	if s.there("a") || !s.there("b") || !s.there("c") {
-		t.Error("the tables are other ones")
+		t.Errorf("the tables are other ones; the agent was told %q", w.got)
 	}
 	if p, _, _ := s.lastAsked(); !strings.Contains(p, "while it runs, the task has the rights of the owner of relation public.a\n") {
 		t.Errorf("the person saw\n%s", p)
@@ -216,6 +217,71 @@ func TestOwnersRightsAreForOneStatement(t *testing.T) {
 			t.Errorf("the other session then: %s", got)
 		}
 		l.window = nil
+	})
+	t.Run("and its client hangs up", func(t *testing.T) {
+		s.t = t
+		s.tables(t)
+		admin, err := pgx.Connect(t.Context(), s.pg.AdminURL("shop"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer admin.Close(context.Background())
+		if _, err := admin.Exec(t.Context(), "BEGIN; LOCK TABLE a"); err != nil {
+			t.Fatal(err)
+		}
+		gone, w := s.raw(), s.raw()
+		if err := gone.send(queryOf("DROP TABLE a")); err != nil {
+			t.Fatal(err)
+		}
+		if !ambittest.Eventually(ambittest.Patience, func() bool {
+			return s.pg.Query(t, "shop", "SELECT count(*) FROM pg_stat_activity WHERE usename = 'ambit_task' AND wait_event_type = 'Lock'") == "1"
+		}) {
+			t.Fatal("it does not wait")
+		}
+		gone.c.Close()
+		w.plays(t, says("TDCZI", queryOf("SELECT evil()"))) // it goes on, and has no right
+		if !s.there("b") {
+			t.Error("the owner's rights stay")
+		}
+	})
+	t.Run("and its transaction goes on", func(t *testing.T) {
+		s.t = t
+		s.pg.Query(t, "shop", "CREATE OR REPLACE FUNCTION evil() RETURNS bool LANGUAGE plpgsql AS 'BEGIN ALTER TYPE public.mood ADD VALUE ''planted''; RETURN true; EXCEPTION WHEN insufficient_privilege THEN RETURN false; END'")
+		begin, fails := says("CZT", queryOf("BEGIN")), says("EZE 42703", queryOf("ALTER TABLE a DROP COLUMN nothing"))
+		point, back, calls := says("CZT", queryOf("SAVEPOINT p")), says("CZT", queryOf("ROLLBACK TO p")), says("TDCZT", queryOf("SELECT evil()"))
+		backs := []pgproto3.FrontendMessage{parseOf("r", "ROLLBACK TO p"), &pgproto3.Bind{DestinationPortal: "r", PreparedStatement: "r"}, executeOf("r")}
+		for name, steps := range map[string][]step{
+			"at once":              {begin, says("CZT", queryOf("ALTER TABLE a ADD z int")), calls, says("CZI", queryOf("COMMIT"))},
+			"behind it":            {begin, says("12C12DCZT", joined([]pgproto3.FrontendMessage{parseOf("c", "COMMENT ON TABLE a IS 'x'"), &pgproto3.Bind{PreparedStatement: "c"}, executeOf("")}, evil)...), says("CZI", queryOf("COMMIT"))},
+			"after a failure":      {begin, point, fails, back, calls, says("CZI", queryOf("COMMIT"))},
+			"in one message":       {begin, point, fails, says("EZE 42501", queryOf("ROLLBACK TO p; SELECT evil()")), says("CZI", queryOf("ROLLBACK"))},
+			"in one batch":         {begin, point, fails, says("12C12DCZT", joined(backs, evil)...), says("CZI", queryOf("ROLLBACK"))},
+			"with another's right": {begin, calls, says("CZT", queryOf("ALTER TABLE a ADD z int")), says("TDCZT", queryOf("SELECT nextval('numbers')")), calls, says("CZI", queryOf("COMMIT"))},
+		} {
+			s.tables(t)
+			s.pg.Query(t, "shop", "DROP TYPE IF EXISTS mood; CREATE TYPE mood AS ENUM ('good'); ALTER TYPE mood OWNER TO keeper")
+			w := s.raw()
+			// With all of the catalog at hand that is needed, the server does not look again.
+			for range 3 {
+				w.plays(t, begin, says("CZT", queryOf("ALTER TABLE a ADD z int")), calls, says("CZI", queryOf("ROLLBACK")))
+			}
+			w.plays(t, steps...)
+			if s.pg.Query(t, "shop", "SELECT count(*) FROM pg_enum WHERE enumlabel = 'planted'") != "0" {
+				t.Errorf("%s: the owner's rights stay", name)
+			}
+		}
+	})
+	t.Run("and it fails", func(t *testing.T) {
+		s.t = t
+		s.tables(t)
+		w := s.raw()
+		w.plays(t,
+			says("EZI 42703", queryOf("ALTER TABLE a DROP COLUMN nothing")), says("TDCZI", queryOf("SELECT evil()")),
+			says("CZT", queryOf("BEGIN")), says("EZE 42703", queryOf("ALTER TABLE a DROP COLUMN nothing")), says("CZI", queryOf("ROLLBACK")), says("TDCZI", queryOf("SELECT evil()")),
+			says("CZI", queryOf("DROP TABLE a")))
+		if !s.there("b") || s.there("a") {
+			t.Errorf("the tables are other ones; the agent was told %q", w.got)
+		}
 	})
 	t.Run("beside one that does not end", func(t *testing.T) {
 		s.t = t

@@ -133,6 +133,10 @@ func (s *session) note(kind byte, body []byte) (ev event, show bool, err error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	show = true
+	if s.own > 0 && kind != 'N' && kind != 'A' && kind != 'S' {
+		ev, err = s.swallowOwn(kind)
+		return ev, false, err
+	}
 	switch kind {
 	case '1', '2', '3':
 		if show = !s.confirm(kind); !show {

@@ -44,7 +44,10 @@ type session struct {
 	wrote    bool // the open transaction may have changed something
 	inside   bool // it counts as one that the database works for
 	apart    bool // a Sync is not sent along with an Execute
+	lone     bool // no other session does anything
 	executes bool // something was executed since the last Sync
+	binds    bool // a portal was bound since then
+	stale    bool // rights were taken back that the server may still know
 
 	still *stillness      // of its database
 	end   <-chan struct{} // closed when it is over
@@ -59,6 +62,7 @@ type session struct {
 	failed   bool                // the database reported an error since the last Sync
 	expect   bool                // somebody waits for events
 	swallow  bool                // the next error is for the gate, not for the agent
+	own      int                 // as many answers are to a statement of the gate's own
 
 	kept atomic.Int64 // bytes of held messages and of prepared statements
 	ran  int          // executions, for the record
@@ -297,6 +301,11 @@ func (s *session) handle(ctx context.Context, f frame) error {
 	}
 	if (f.kind == 'Q' || f.kind == 'F') && s.sent {
 		if skips, err := s.settle(); skips || err != nil {
+			return err
+		}
+	}
+	if s.stale && f.kind != 'X' && f.kind != 0 {
+		if err := s.freshen(); err != nil {
 			return err
 		}
 	}

@@ -116,22 +116,15 @@ func (s *session) rest() {
 // alone waits until no other session of the database does anything and nothing of this
 // one's batch is under way, and keeps it so until the function that it returns is called.
 func (s *session) alone(ctx context.Context) (open func(), err error) {
-	if s.sent {
-		// What came before in the batch is over before the rights are there: a plan that is
-		// made can run code.
-		if _, err := s.settle(); err != nil {
-			return nil, err
-		}
-	}
 	// A Sync would end the transaction, and what waits for that of what ran before, such as
 	// triggers that were put off, would run with the owner's rights.
 	s.apart = s.executes
 	ctx, cancel := context.WithTimeout(ctx, s.g.c.Limits.Still)
 	defer cancel()
 	if open, ok := s.still.only(ctx.Done(), s.inside); ok {
-		s.inside = true
+		s.inside, s.lone = true, true
 		return func() {
-			s.apart = false
+			s.apart, s.lone = false, false
 			if !s.sent {
 				s.rest() // nothing was sent, or all of it is over
 			}
