@@ -55,11 +55,14 @@ func NewPostgres(t testing.TB, cfg PostgresConfig) *Postgres {
 	p := &Postgres{Host: "127.0.0.1", Dir: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Password: NewCanary("postgres password")}
 	p.bin, p.psql = cfg.Version.programs(t, dir)
 	p.attr = postgresUser(t, dir)
-	p.init(t, dir, p.attr)
+	p.create(t, dir)
 	p.Port = freePort(t)
 	p.configure(t, cfg, p.attr)
 	t.Cleanup(func() { p.end("remove") })
 	p.Start(t)
+	if _, err := p.Try(p.URL(Superuser, firstPassword, "postgres"), "ALTER ROLE "+Superuser+" PASSWORD '"+p.Password.Value+"'"); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 
@@ -86,22 +89,6 @@ func postgresUser(t testing.TB, dir string) *syscall.SysProcAttr {
 		t.Fatal(err)
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-}
-
-func (p *Postgres) init(t testing.TB, dir string, attr *syscall.SysProcAttr) {
-	t.Helper()
-	pw := filepath.Join(dir, "password")
-	if err := os.WriteFile(pw, []byte(p.Password.Value), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(filepath.Join(p.bin, "initdb"), "-D", p.Dir, "-U", Superuser, "--pwfile", pw, "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C.UTF-8", "-N", "--no-instructions")
-	c.Env, c.Dir, c.SysProcAttr = Plain(), dir, attr
-	if b, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, b)
-	}
-	if err := os.Remove(pw); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func freePort(t testing.TB) int {
