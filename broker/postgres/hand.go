@@ -18,7 +18,7 @@ func (v *server) handOver(ctx context.Context, s *session, role string, patience
 		"FROM pg_catalog.pg_shdepend d, LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) i LEFT JOIN pg_catalog.pg_namespace n ON quote_ident(n.nspname) = i.schema "+
 		"WHERE d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = "+oidOf(role)+" AND d.deptype = 'o' "+
 		"AND NOT (i.type = 'sequence' AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend x WHERE x.classid = d.classid AND x.objid = d.objid AND x.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND x.deptype IN ('a', 'i'))) "+
-		"ORDER BY d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass, d.objid")
+		"AND coalesce(n.nspname, '') !~ '^(pg|"+estate+")_' ORDER BY d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass, d.objid")
 	if err != nil {
 		return err
 	}
@@ -46,9 +46,20 @@ func (v *server) hand(ctx context.Context, s *session, role string, m made, pati
 	if word == "" || m.everybody {
 		return nil
 	}
+	if program {
+		is, err := v.approved(ctx, s, role, m)
+		if err == nil && !is {
+			err = bury(ctx, s, role, word, m)
+		}
+		if err != nil || !is {
+			return err
+		}
+	}
 	who, err := v.receiver(ctx, s, m, word)
 	if err == nil && program {
-		err = v.planted(ctx, s, role, who, m)
+		if err = trusted(ctx, s, who, "the "+m.sort); isUnlent(err) {
+			return nil // the heir is not any more one who may have it
+		}
 	}
 	if err == nil {
 		err = errors.Join(become(ctx, s, role), become(ctx, s, who))
@@ -81,20 +92,31 @@ func (v *server) receiver(ctx context.Context, s *session, m made, word string) 
 	return first(rows), err
 }
 
-// planted is errKept for a program of which nobody approved that it is made in its
-// schema, or whose heir is not one any more who may have it.
-func (v *server) planted(ctx context.Context, s *session, role, who string, m made) error {
-	is, err := exists(ctx, s, "SELECT 1 FROM pg_catalog.pg_auth_members WHERE roleid = "+oidOf(programGroup(v.login.Database, m.schema).name)+" AND member = "+oidOf(role))
-	if err == nil && !is {
-		err = errKept
+// approved says whether a person approved that a program is made where this one is.
+func (v *server) approved(ctx context.Context, s *session, role string, m made) (bool, error) {
+	switch m.sort {
+	case "aggregate", "operator", "other type": // nothing lends what makes them
+		return false, nil
 	}
-	if err == nil {
-		err = trusted(ctx, s, who, "the "+m.sort)
+	return exists(ctx, s, "SELECT 1 FROM pg_catalog.pg_auth_members WHERE roleid = "+oidOf(programGroup(v.login.Database, m.schema).name)+" AND member = "+oidOf(role))
+}
+
+// bury takes a program that nobody approved out of its schema. Others look names up there,
+// an administrator among them, and one that fits their arguments better than what they
+// mean would run with their rights.
+func bury(ctx context.Context, s *session, role, word string, m made) error {
+	if err := become(ctx, s, role); err != nil {
+		return err
 	}
-	if _, no := errors.AsType[*Unlent](err); no {
-		err = errKept
-	}
-	return err
+	// Of a schema that is made now everybody has nothing, nor of one that is there already.
+	grave := quote(estate + strings.TrimPrefix(role, "ambit"))
+	return s.whole(ctx, "SET LOCAL lock_timeout = "+literal(briefly)+"; CREATE SCHEMA IF NOT EXISTS "+grave+"; COMMENT ON SCHEMA "+grave+" IS 'Ambit: what a task made and nobody approved; look at it, and drop it'; "+
+		"ALTER "+word+" "+m.identity+" SET SCHEMA "+grave)
+}
+
+func isUnlent(err error) bool {
+	_, is := errors.AsType[*Unlent](err)
+	return is
 }
 
 // belongs is a condition: that it is this object that a role has come to own.
@@ -137,10 +159,10 @@ func heritable(sort string) (word string, program bool) {
 		return strings.ToUpper(sort), false
 	case "type":
 		return "TYPE", false
-	case "view", "materialized view", "function", "procedure":
+	case "view", "materialized view", "function", "procedure", "aggregate", "operator", "domain":
 		return strings.ToUpper(sort), true
-	case "domain":
-		return "DOMAIN", true
+	case "other type":
+		return "TYPE", true
 	}
 	return "", false
 }

@@ -42,7 +42,7 @@ func (x *trapping) hit() bool {
 
 // imm is a function that says it is immutable, and writes where only the owner may.
 const imm = `CREATE FUNCTION S.writes() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.customers VALUES (9); RETURN 1; END';
-	CREATE FUNCTION S.imm(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN S.writes(); EXCEPTION WHEN insufficient_privilege THEN RETURN 0; END';`
+	CREATE FUNCTION S.imm(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN S.writes(); EXCEPTION WHEN OTHERS THEN RETURN 0; END';`
 
 // TestTrapsStayBehind: a gatekeeper that has fallen uses the moment in which a task may
 // make a table to put code on it that its owner runs. Who gets the table does not run it.
@@ -101,6 +101,43 @@ func TestTrapsStayBehind(t *testing.T) {
 			x.exec("DROP OWNED BY " + estate + " CASCADE; DROP SCHEMA IF EXISTS fresh CASCADE")
 		})
 	}
+}
+
+// TestProgramsOfNobodyAreOutOfSight: a function or an operator that fits the arguments
+// better than the server's own runs with the rights of whoever means that one. What a
+// gatekeeper that has fallen makes of that sort is not found by its name.
+func TestProgramsOfNobodyAreOutOfSight(t *testing.T) {
+	x := newTrapping(t)
+	x.with(`CREATE TABLE public.made (x int);
+		CREATE FUNCTION public.writes() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.customers VALUES (9); RETURN 1; END';
+		CREATE FUNCTION public.length(varchar) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.customers VALUES (9); RETURN 1; END';
+		CREATE FUNCTION public.same(varchar, varchar) RETURNS bool LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.customers VALUES (9); RETURN true; END';
+		CREATE OPERATOR public.= (leftarg = varchar, rightarg = varchar, function = public.same);
+		CREATE AGGREGATE public.sum(text) (sfunc = textcat, stype = text);
+		CREATE DOMAIN public.money AS int CHECK (public.writes() = 1); CREATE TYPE public.span AS RANGE (subtype = int);
+		CREATE VIEW public.report AS SELECT public.writes()`, inSchema("create", "public"))
+	look := func() {
+		t.Helper()
+		x.exec("SET search_path = public; SELECT length('x'::varchar), 'x'::varchar = 'y'::varchar")
+		for _, sql := range []string{"SELECT * FROM report", "SELECT writes()", "SELECT '1'::public.money", "SELECT sum('x'::text)", "SELECT '[1,2)'::span"} {
+			if _, err := query(x.pg.AdminURL(x.db), sql); err == nil {
+				t.Errorf("%s finds it", sql)
+			}
+		}
+		if x.hit() {
+			t.Error("it has run with an administrator's rights")
+		}
+	}
+	look()
+	if got := x.owner("made"); got != x.keeper() {
+		t.Errorf("the table belongs to %s", got)
+	}
+	x.end(x.p, x.l)
+	look()
+	if n := x.exec("SELECT count(*) FROM pg_proc WHERE proname IN ('writes', 'length', 'same') AND pronamespace = '" + estate + strings.TrimPrefix(Role(x.l.ID), "ambit") + "'::regnamespace")[0][0]; n != "3" {
+		t.Errorf("of 3 functions to look at %s are kept", n)
+	}
+	x.exec("DROP OWNED BY " + estate + " CASCADE")
 }
 
 // TestOrdinaryTablesAreHandedOver is the other half: what a migration makes has indexes,
