@@ -197,6 +197,7 @@ func (r *reader) makesTable(n *grammar.Node) {
 				r.runs(e)
 			}
 		}
+		r.runs(n.Node("partspec")) // it is planned, which runs what claims to be immutable
 	}
 }
 

@@ -179,10 +179,11 @@ func (s *session) release(list []pending) {
 }
 
 // belongs says whether all that waits for an Execute waits for that of this portal.
-// Nothing that waits is sent along with what somebody permitted for something else.
+// Nothing that waits is sent along with what somebody permitted for something else: also
+// a read is planned when it is bound, and a view can call what is run then.
 func (s *session) belongs(p *portal) bool {
 	for _, x := range s.heldPend {
-		if x.port != nil && x.port != p && x.port.of.waits || x.stmt != nil && x.stmt != p.of && x.stmt.early {
+		if x.port != nil && x.port != p || x.stmt != nil && x.stmt != p.of && x.stmt.early {
 			return false
 		}
 	}

@@ -70,9 +70,14 @@ func (l *lender) Lower(context.Context, ambit.RecordID) error {
 
 // newLending is a shop whose owner has tables a and b, with a function that drops b with
 // the rights of whoever calls it, which the grants allow without a question.
-func newLending(t *testing.T) (*shop, *lender) {
+func newLending(t *testing.T, change ...func(*Config)) (*shop, *lender) {
 	l := &lender{}
-	s := newShop(t, ambittest.PostgresConfig{}, func(c *Config) { c.Elevator, c.Limits.Still = l, 3*time.Second })
+	s := newShop(t, ambittest.PostgresConfig{}, func(c *Config) {
+		c.Elevator, c.Limits.Still = l, 3*time.Second
+		for _, f := range change {
+			f(c)
+		}
+	})
 	l.s = s
 	s.pg.Query(t, "shop", `CREATE ROLE keeper; ALTER SCHEMA public OWNER TO keeper; ALTER TABLE orders OWNER TO keeper; CREATE SEQUENCE numbers; REVOKE ALL ON SEQUENCE numbers FROM PUBLIC;
 		CREATE PROCEDURE closes() LANGUAGE plpgsql AS 'BEGIN END'; REVOKE ALL ON PROCEDURE closes() FROM PUBLIC;

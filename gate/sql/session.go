@@ -250,14 +250,17 @@ func (s *session) serve(ctx context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.relay() }()
+	cut := sync.OnceFunc(func() { s.up.conn.SetDeadline(time.Unix(1, 0)) }) // ends the relay, and what is being written
 	defer func() {
-		s.up.conn.Close() // ends the relay
+		cut()
 		for range s.events {
 		}
 		<-ended
+		s.outlived()
+		s.up.conn.Close()
 		s.rest()
 	}()
-	stop := context.AfterFunc(ctx, func() { s.up.conn.Close() })
+	stop := context.AfterFunc(ctx, cut)
 	defer stop()
 	for {
 		f, ok := s.next()

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 )
@@ -111,6 +112,17 @@ func (s *session) rest() {
 		s.inside = false
 		s.still.leave()
 	}
+}
+
+// outlived waits until the database has ended a session that its agent left in the middle
+// of something, for a while. What was sent may still be on its way: it runs when it comes
+// there, and until then nobody sees it, neither here nor there.
+func (s *session) outlived() {
+	c, ok := s.up.conn.(interface{ CloseWrite() error }) // of TCP and of TLS
+	if !s.inside || !ok || s.up.conn.SetDeadline(time.Now().Add(2*s.g.c.Limits.Still)) != nil || c.CloseWrite() != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, s.up.conn)
 }
 
 // alone waits until no other session of the database does anything and nothing of this
