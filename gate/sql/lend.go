@@ -119,14 +119,18 @@ func (r *run) elevateAll(ctx context.Context) (lower func(), err error) {
 			return nil, err
 		}
 	}
-	all = append(all, func() { r.s.stale = r.s.within() })
+	if r.of == nil && r.s.executes {
+		// A Query ends the transaction of what was executed before it.
+		return nil, &refusal{code: CodeNotLent, state: stateRefused, why: "it has rights of its own while it runs, and ends what was executed before it", instead: "Send a Sync before it."}
+	}
+	// A Sync would end the transaction, and what waits for that of what ran before, such as
+	// triggers that were put off, would run with the rights.
+	r.s.apart = r.s.executes
+	all = append(all, func() { r.s.apart, r.s.stale = false, r.s.within() })
 	if slices.ContainsFunc(r.approved, func(p pipeline.Permit) bool { return ownsAny(p.Action()) }) {
-		if r.of == nil && r.s.executes {
-			// A Query ends the transaction of what was executed before it.
-			return nil, &refusal{code: CodeNotLent, state: stateRefused, why: "it needs the rights of an owner, and ends what was executed before it", instead: "Send a Sync before it."}
-		}
 		open, err := r.s.alone(ctx)
 		if err != nil {
+			lower()
 			return nil, err
 		}
 		all = append(all, open)

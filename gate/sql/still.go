@@ -128,22 +128,18 @@ func (s *session) outlived() {
 // alone waits until no other session of the database does anything and nothing of this
 // one's batch is under way, and keeps it so until the function that it returns is called.
 func (s *session) alone(ctx context.Context) (open func(), err error) {
-	// A Sync would end the transaction, and what waits for that of what ran before, such as
-	// triggers that were put off, would run with the owner's rights.
-	s.apart = s.executes
 	ctx, cancel := context.WithTimeout(ctx, s.g.c.Limits.Still)
 	defer cancel()
 	if open, ok := s.still.only(ctx.Done(), s.inside); ok {
 		s.inside, s.lone = true, true
 		return func() {
-			s.apart, s.lone = false, false
+			s.lone = false
 			if !s.sent {
 				s.rest() // nothing was sent, or all of it is over
 			}
 			open()
 		}, nil
 	}
-	s.apart = false
 	return nil, &refusal{code: CodeBusy, state: stateRefused, why: "it needs the rights of an owner, and other connections of the task do not come to rest meanwhile",
 		instead: "Let the statements of the other connections end, and send it again."}
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"ambit"
 	"ambit/internal/ambittest"
+	"ambit/pipeline"
 )
 
 // road is the way from a gate to a database, on which what one connection sends can be
@@ -170,5 +172,36 @@ func TestOwnersRightsAndWhatIsPlanned(t *testing.T) {
 				t.Errorf("the approved statement: a is there: %v", s.there("a"))
 			}
 		})
+	}
+}
+
+// TestLentRowsAndWhatWasPutOff: a trigger that was put off to the end of the transaction
+// runs without the rights of an approved statement that came last in it.
+func TestLentRowsAndWhatWasPutOff(t *testing.T) {
+	e := &elevations{}
+	s := newShop(t, ambittest.PostgresConfig{}, func(c *Config) { c.Elevator = e })
+	e.s = s
+	s.pg.Query(t, "shop", `REVOKE ALL ON orders FROM ambit_task; CREATE TABLE queue (x int); GRANT INSERT ON queue TO ambit_task;
+		CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM public.orders WHERE id > 50; RETURN NEW; EXCEPTION WHEN insufficient_privilege THEN RETURN NEW; END';
+		CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()`)
+	s.allow(func(a *ambit.Action) ambit.Verdict {
+		if a.Operation == "sql.delete" {
+			return ambit.Ask
+		}
+		return ambit.Allow
+	})
+	s.answer = func(pipeline.Question) (pipeline.Answer, error) {
+		return pipeline.Answer{Approved: true, By: "ann"}, nil
+	}
+	end := &pgproto3.Sync{}
+	puts := []pgproto3.FrontendMessage{parseOf("q", "INSERT INTO queue VALUES (1)"), &pgproto3.Bind{DestinationPortal: "q", PreparedStatement: "q"}, executeOf("q")}
+	w := s.raw()
+	w.plays(t,
+		says("12C12CZI", append(puts, parseOf("d", "DELETE FROM orders WHERE id = 3"), &pgproto3.Bind{DestinationPortal: "d", PreparedStatement: "d"}, executeOf("d"), end)...),
+		says("ZI", &pgproto3.Close{ObjectType: 'S', Name: "q"}, end))
+	w = s.raw()
+	w.plays(t, says("12CEZI 42501", append(puts, queryOf("DELETE FROM orders WHERE id = 4"))...))
+	if n := s.pg.Query(t, "shop", "SELECT count(*) FILTER (WHERE id > 50) || ' ' || count(*) FILTER (WHERE id IN (3, 4)) FROM orders"); n != "50 1" {
+		t.Errorf("of 50 and of 2 rows are left: %s; the agent was told %q", n, w.got)
 	}
 }
