@@ -67,6 +67,10 @@ func (r *run) perform(ctx context.Context, p pipeline.Permit) (ambit.Outcome, st
 		r.outcome, r.detail = ambit.Refused, "asked without the whole statement"
 		return r.outcome, r.detail, r.cannotAsk()
 	}
+	if bad := r.unlendable(); bad != nil {
+		r.outcome, r.detail = ambit.Refused, "approved, and cannot be lent what it needs"
+		return r.outcome, r.detail, bad
+	}
 	lower, err := r.elevateAll(ctx)
 	if err != nil {
 		// The cause names the database's address and its administrator: it is for the log.

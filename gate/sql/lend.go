@@ -73,6 +73,22 @@ func (r *run) lent(st *sql.Statement, a sql.Access) *refusal {
 	return nil
 }
 
+// unlendable is lent again, of what a person has approved although no question was
+// foreseen: a limit was used up since, or a window closed.
+func (r *run) unlendable() *refusal {
+	for _, p := range r.approved {
+		a := p.Action()
+		i := slices.IndexFunc(r.list, func(st sql.Statement) bool { return st.Text == a.Args["statement"] })
+		if i < 0 {
+			return notLent("it is not known which statement it is of")
+		}
+		if bad := r.lent(&r.list[i], sql.Access{Needs: needsOf(a)}); bad != nil {
+			return bad
+		}
+	}
+	return nil
+}
+
 func notLent(why string) *refusal {
 	return &refusal{code: CodeNotLent, state: stateRefused, why: "a person cannot be asked about it, since what it needs cannot be given: " + why,
 		instead: "Tell the person what is to be done; who owns the database does it."}

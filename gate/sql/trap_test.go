@@ -205,3 +205,23 @@ func TestLentRowsAndWhatWasPutOff(t *testing.T) {
 		t.Errorf("of 50 and of 2 rows are left: %s; the agent was told %q", n, w.got)
 	}
 }
+
+// TestAskedAgainstExpectation: a limit that is used up, or a window that is closed, makes a
+// question of what was foreseen as allowed. What cannot be lent is not lent then either.
+func TestAskedAgainstExpectation(t *testing.T) {
+	s, _ := newLending(t, func(c *Config) {
+		c.Foresee = func(*ambit.Action) ambit.Verdict { return ambit.Allow }
+	})
+	for _, text := range []string{"DROP TABLE a; SELECT evil()", "ALTER TABLE a ADD COLUMN z bool DEFAULT evil()", "CREATE INDEX ON a ((evil()))"} {
+		s.tables(t)
+		w := s.raw()
+		w.plays(t, says("EZI 42501", queryOf(text)))
+		if !s.there("b") || !s.there("a") || !strings.Contains(w.got.String(), CodeNotLent) {
+			t.Errorf("%s: a is there: %v, b: %v; the agent was told %q", text, s.there("a"), s.there("b"), w.got)
+		}
+	}
+	s.raw().plays(t, says("CZI", queryOf("DROP TABLE a")))
+	if s.there("a") {
+		t.Error("what can be lent was not")
+	}
+}
