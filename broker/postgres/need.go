@@ -70,9 +70,16 @@ func unlent(format string, args ...any) error { return &Unlent{fmt.Sprintf(forma
 // createGroup may make something in a schema.
 func createGroup(database, schema string) group {
 	g := newGroup(database, "CREATE in schema "+quote(schema))
-	g.has = fmt.Sprintf("coalesce(has_schema_privilege(%s, (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %s), 'CREATE'), false)", oidOf(g.name), literal(schema))
+	g.only(schema)
+	g.has = fmt.Sprintf("(coalesce(has_schema_privilege(%s, (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %s), 'CREATE'), false) AND NOT EXISTS (%s))", oidOf(g.name), literal(schema), g.surplus)
 	g.grants = []grant{{sql: func(string) string { return "GRANT CREATE ON SCHEMA " + quote(schema) + " TO " + g.name }}}
 	return g
+}
+
+// only has a group of one schema lose what it has on one that had its name before.
+func (g *group) only(schema string) {
+	g.surplus = "SELECT quote_ident(n.nspname) FROM pg_catalog.pg_namespace n WHERE n.oid IN " + held(g.name, "pg_namespace") + " AND n.nspname <> " + literal(schema)
+	g.of = "SCHEMA"
 }
 
 // createSchemaGroup may make schemas in the database.

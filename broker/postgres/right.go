@@ -144,7 +144,8 @@ func connectGroup(database string) group {
 
 func schemaGroup(database, schema string) group {
 	g := newGroup(database, "USAGE on schema "+quote(schema))
-	g.has = fmt.Sprintf("coalesce(has_schema_privilege(%s, %s, 'USAGE'), false)", oidOf(g.name), literal(schema))
+	g.only(schema)
+	g.has = fmt.Sprintf("(coalesce(has_schema_privilege(%s, %s, 'USAGE'), false) AND NOT EXISTS (%s))", oidOf(g.name), literal(schema), g.surplus)
 	g.grants = []grant{{sql: func(string) string { return "GRANT USAGE ON SCHEMA " + quote(schema) + " TO " + g.name }}}
 	return g
 }

@@ -210,3 +210,24 @@ func TestNameUnderWhichItIsHandedOver(t *testing.T) {
 	}
 	x.end(x.p, x.l)
 }
+
+// TestSchemaThatChangedItsName: what may be made in a schema is not made in one that had
+// its name before.
+func TestSchemaThatChangedItsName(t *testing.T) {
+	x := newTrapping(t)
+	x.with("CREATE TABLE back.first (x int)", inSchema("create", "back"))
+	x.exec("ALTER SCHEMA back RENAME TO gone; CREATE SCHEMA back; ALTER SCHEMA back OWNER TO " + x.keeper())
+	end, err := x.lend(x.p, x.l.ID, inSchema("create", "back"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := query(x.url, "CREATE TABLE gone.second (x int)"); code(err) != "42501" {
+		t.Errorf("it is made where it was not approved: %v", err)
+	}
+	mustQuery(t, x.url, "CREATE TABLE back.second (x int)")
+	end()
+	if got := x.owner("back.second"); got != x.keeper() {
+		t.Errorf("it belongs to %s", got)
+	}
+	x.end(x.p, x.l)
+}
