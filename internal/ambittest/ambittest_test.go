@@ -1,10 +1,12 @@
 package ambittest
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -45,11 +47,22 @@ func TestCanaryIsFoundInAProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer cmd.Wait()
 	defer in.Close()
+	// The kernel shows a program's environment a moment after it has begun.
+	if _, err := io.WriteString(in, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
 	if got := FindInProcess(cmd.Process.Pid, c, other); len(got) == 0 || !strings.Contains(got[0], "environ: x, plain") {
 		t.Errorf("found %q", got)
 	}
