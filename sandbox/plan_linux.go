@@ -32,8 +32,8 @@ type builder struct {
 	plan   plan.Plan
 	report Report
 	abi    int
-	bound  []string          // targets that show host directories
-	copied map[string][]byte // small files of the host's /etc
+	bound  []string        // targets that show host directories
+	copied map[string]bool // small files of the host's /etc
 	grants []grant
 }
 
@@ -60,7 +60,7 @@ func newBuilder(s *Spec) (*builder, error) {
 	if abi < minABI {
 		return nil, fmt.Errorf("cannot start the sandbox: the kernel's Landlock has version %d, and %d is needed; use Linux 5.19 or later with landlock among its security modules (ambit doctor)", abi, minABI)
 	}
-	b := &builder{spec: s, abi: abi, copied: map[string][]byte{}, report: Report{System: system()}}
+	b := &builder{spec: s, abi: abi, copied: map[string]bool{}, report: Report{System: system()}}
 	b.plan = plan.Plan{
 		Hostname: s.Hostname, Argv: s.Argv, Env: s.Env, Dir: s.Dir,
 		Handled: kernel.LandlockHandled(abi), Resolver: true, Socket: s.Socket, Terminal: s.Terminal,

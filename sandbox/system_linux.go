@@ -31,10 +31,6 @@ var etcEntries = [...]string{
 	"services", "shells", "ssl/certs", "ssl/openssl.cnf", "ssl/cert.pem", "static", "timezone", "xdg",
 }
 
-// maxCopied is the largest file of /etc that is copied: a mount costs more to
-// make and to take down.
-const maxCopied = 16 << 10
-
 func (b *builder) systemTree() {
 	for _, d := range systemDirs {
 		b.show(d, rightsRead)
@@ -75,17 +71,16 @@ func (b *builder) show(path string, rights uint64) {
 	}
 }
 
-// showEtc copies a small file of /etc and shows everything else as it is.
+// showEtc has a small file of /etc copied, for a mount costs more to make and to take
+// down, and shows everything else as it is.
 func (b *builder) showEtc(path string) {
 	var st unix.Stat_t
 	if unix.Lstat(path, &st) != nil {
 		return
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size <= maxCopied {
-		if text, err := os.ReadFile(path); err == nil {
-			b.copied[path] = text
-			return
-		}
+	if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size <= plan.MaxCopied && unix.Access(path, unix.R_OK) == nil {
+		b.copied[path] = true
+		return
 	}
 	b.show(path, 0)
 }
@@ -154,27 +149,36 @@ func shell() string {
 
 // data makes the small files.
 func (b *builder) data() error {
-	files := b.copied
-	maps.Copy(files, b.identityFiles())
+	files := b.identityFiles()
 	maps.Copy(files, b.spec.Data)
+	for _, path := range slices.Sorted(maps.Keys(b.copied)) {
+		if _, ok := files[path]; !ok {
+			b.file(plan.Step{Target: path, Source: path})
+		}
+	}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
 			return fmt.Errorf("cannot make the file %q inside: it is not a clean absolute path", path)
 		}
-		// Below a directory of the host the file stands in for one that exists:
-		// find that one, which is often behind symbolic links.
-		target := path
-		if b.shown(path) {
-			if real, err := filepath.EvalSymlinks(path); err == nil && b.shown(real) {
-				target = real
-			}
-		}
-		b.step(plan.Step{Op: plan.File, Target: target, Data: string(files[path]), Flags: 0o444})
-		if !inside(target, "/etc") { // which may be read as a whole
-			b.rule(target, kernel.LLReadFile)
-		}
+		b.file(plan.Step{Target: path, Data: string(files[path])})
 	}
 	return nil
+}
+
+// file makes one small file.
+func (b *builder) file(s plan.Step) {
+	s.Op, s.Flags = plan.File, 0o444
+	// Below a directory of the host the file stands in for one that exists: find
+	// that one, which is often behind symbolic links.
+	if b.shown(s.Target) {
+		if real, err := filepath.EvalSymlinks(s.Target); err == nil && b.shown(real) {
+			s.Target = real
+		}
+	}
+	b.step(s)
+	if !inside(s.Target, "/etc") { // which may be read as a whole
+		b.rule(s.Target, kernel.LLReadFile)
+	}
 }
 
 func (b *builder) shown(path string) bool {

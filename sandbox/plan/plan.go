@@ -12,7 +12,7 @@ type Op uint8
 const (
 	_        Op = iota
 	Dir         // make the directory Target and its parents; Flags is the mode
-	File        // make the file Target with Data; Flags is the mode
+	File        // make the file Target with Data, or with what the host's small file Source holds; Flags is the mode
 	Symlink     // make Target a symbolic link to Source
 	Bind        // show the host's Source at Target, with the mounts below it; Flags are mount attributes
 	BindSelf    // put Target, which exists already, on itself with Flags
@@ -24,6 +24,9 @@ const (
 	MaskMust    // make Target unreadable; its absence is an error
 	SealRoot    // make the root's own tmpfs read-only
 )
+
+// MaxCopied is the largest file of the host that a File can copy, in bytes.
+const MaxCopied = 16 << 10
 
 // Directory is the Data of a Bind without Ino whose Source is a directory.
 const Directory = "directory"

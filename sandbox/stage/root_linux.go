@@ -21,6 +21,7 @@ type root struct {
 	noDir  int
 	made   map[string]bool // directories made here, on file systems made here: no link can be among their parents
 	own    map[uint64]bool // device numbers of file systems made here; names are made on no other
+	text   []byte          // of the last small file of the host; nil until needed
 }
 
 func newRoot() (*root, error) {

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"syscall"
+	"unsafe"
 
 	"ambit/sandbox/kernel"
 	"ambit/sandbox/plan"
@@ -159,6 +160,13 @@ func (r *root) attach(fd int, target string) error {
 // data makes a small file. Where the host's files show one already, it covers
 // that with its own.
 func (r *root) data(s *plan.Step) error {
+	if s.Source != "" {
+		text, err := r.small(s.Source)
+		if err != nil {
+			return failed("copy "+s.Source, err)
+		}
+		s.Data = text
+	}
 	if r.made[parent(s.Target)] {
 		if err := r.file(s.Target, s.Data, uint32(s.Flags)); err == nil {
 			return nil
@@ -189,6 +197,29 @@ func (r *root) data(s *plan.Step) error {
 		return failed("make "+s.Target, err)
 	}
 	return failed("make "+s.Target, syscall.Unlinkat(r.fd, name[1:]))
+}
+
+// small reads a small file of the host. What it returns is good until the next one.
+func (r *root) small(path string) (string, error) {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer syscall.Close(fd)
+	if r.text == nil {
+		r.text = make([]byte, plan.MaxCopied+1)
+	}
+	for n := 0; n < len(r.text); {
+		m, err := syscall.Read(fd, r.text[n:])
+		if err != nil {
+			return "", err
+		}
+		if m == 0 {
+			return unsafe.String(&r.text[0], n), nil
+		}
+		n += m
+	}
+	return "", fault("it has grown to more than is copied")
 }
 
 // bindSelf puts what is at the target on itself, with stricter attributes.
