@@ -152,6 +152,12 @@ func TestOrdinaryTablesAreHandedOver(t *testing.T) {
 	if got := x.owner("made"); got != k {
 		t.Errorf("the table belongs to %s", got)
 	}
+	// With a function that was approved, whichever was made first.
+	x.with(`CREATE TABLE public.noted (x int); CREATE FUNCTION public.notes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE INSERT ON public.noted FOR EACH ROW EXECUTE FUNCTION public.notes()`,
+		inSchema("create", "public"), inSchema("plant", "public"))
+	if got := x.owner("noted") + " " + x.exec("SELECT proowner::regrole FROM pg_proc WHERE oid = 'public.notes'::regproc")[0][0]; got != k+" "+k {
+		t.Errorf("the table and its function belong to %s", got)
+	}
 	// A part of another table depends on that one, and is none of its columns' things.
 	x.with("CREATE TABLE public.events_1 PARTITION OF events FOR VALUES FROM (1) TO (10)", inSchema("create", "public"), relation("owner", "events"))
 	x.exec("INSERT INTO events VALUES (7, 'a secret')")
