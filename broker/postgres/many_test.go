@@ -19,7 +19,10 @@ import (
 
 // tasks is how many tasks TestManyTasks runs one after another, by way of the broker.
 // What thousands leave in a catalog shows in TestThousandsOfLeases too, which takes less.
-var tasks = flag.Int("tasks", 100, "tasks one after another")
+var (
+	tasks  = flag.Int("tasks", 100, "tasks one after another")
+	leases = flag.Int("leases", 1000, "leases one after another, in lanes")
+)
 
 // oneTask is a task's whole time with a database, by way of the broker. What cannot
 // be ended in the time that a task's end waits is ended later.
@@ -104,7 +107,7 @@ func (w *world) emptied() {
 // the tables are told of them does not grow. Each hundredth is used by a client, and
 // proved to be dead. The broker's part, which never touches the catalog, is left out.
 func TestThousandsOfLeases(t *testing.T) {
-	lanes, each := 4, 1250
+	lanes, each := 4, *leases/4
 	if testing.Short() {
 		each = 25
 	}
