@@ -78,6 +78,9 @@ func (k *keeper) startReader() {
 	if len(k.plan.databases) == 0 {
 		return
 	}
+	// The first task ever makes the state a moment before its daemon would, to keep what
+	// is compiled. Where it cannot, the daemon will say so.
+	_ = k.o.Home.Make()
 	k.reader = sql.NewParser(codeCache(k.o.Home))
 	k.readerReady = make(chan error, 1)
 	go func() { k.readerReady <- k.reader.Start() }()
