@@ -235,6 +235,7 @@ func FuzzAnswered(f *testing.F) {
 	f.Add(false, []byte("000eunpack ok\n0014ok refs/heads/a\n0018ng refs/heads/b no\n0000"))
 	f.Add(true, []byte("0006\x01\x010005\x010005\x020000"))
 	f.Add(false, []byte("0007ng 0000"))
+	f.Add(false, []byte("0007ng\n0000"))
 	f.Fuzz(func(t *testing.T, bands bool, b []byte) {
 		p := &Push{}
 		if bands {

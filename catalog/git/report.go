@@ -75,10 +75,13 @@ func (p *Push) ReadAnswered(b []byte) (a Answered, err error) {
 		case "unpack":
 			a.Unpack = line
 		case "ok":
-			a.Done[line] = true
+			if line != "" {
+				a.Done[line] = true
+			}
 		case "ng":
-			ref, why, _ := strings.Cut(line, " ")
-			a.Reason[ref] = why
+			if ref, why, _ := strings.Cut(line, " "); ref != "" { // a line without one says nothing
+				a.Reason[ref] = why
+			}
 		}
 	}
 }
