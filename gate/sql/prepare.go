@@ -32,8 +32,6 @@ type names struct {
 	all bool                      // nothing else is prepared after it
 }
 
-func (n *names) touches() bool { return n.all || len(n.set) > 0 }
-
 // resolve gives each EXECUTE of a message what it runs, and each PREPARE what it does by
 // itself, which is to read the statement. It returns what the names are when all of the
 // message has run.
