@@ -326,7 +326,13 @@ func (s *session) copyIn() (ev event, ok bool, err error) {
 		f, _ := s.next()
 		switch f.kind {
 		case 'd', 'c', 'f':
-			if s.wbuf = appendFrame(s.wbuf, f.kind, f.body); f.kind != 'd' || len(s.wbuf) > maxSmall {
+			s.wbuf = appendFrame(s.wbuf, f.kind, f.body)
+			if f.kind != 'd' && s.sent {
+				// The Sync before is lost on the COPY, and without one the database keeps
+				// the end to itself.
+				s.wbuf = append(s.wbuf, messageFlush...)
+			}
+			if f.kind != 'd' || len(s.wbuf) > maxSmall {
 				if err := s.write(); err != nil {
 					return ev, false, err
 				}

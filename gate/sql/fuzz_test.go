@@ -162,6 +162,7 @@ func FuzzSessions(f *testing.F) {
 		"\x00\x03\x03\x02\x05\x04\x09\x00\x00\x06\x03\x17\x07\x04\x09\x00\x00\x07\x07\x04", // a portal that was skipped
 		"\x03\x20\x05\x04\x03\x02\x05\x00\x07\x00\x09\x00",                                 // bound beside another
 		"\x00\x13\x0f\x00\x0f\x01\x0e\x13\x0f\x03",                                         // COPY
+		"\x0e\x13\x0f\x00\x0f\x01\x0e\x10\x0f\x03",                                         // COPY that ends well, by the extended protocol, and a batch after it
 	} {
 		f.Add([]byte(code))
 	}
