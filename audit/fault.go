@@ -48,6 +48,7 @@ type Fault struct {
 
 	cut  bool // the bytes stop in the middle of a frame
 	tail bool // nothing that was ever acknowledged follows
+	left bool // the writer had left the segment before it was read
 	from int  // where the batch begins that the fault is in
 }
 

@@ -54,6 +54,59 @@ func TestVerifyAndReadWhileWritten(t *testing.T) {
 	wg.Wait()
 }
 
+// TestVerifyMeetsTheWriter has the writer go on through several segments right
+// before each single look that a verification takes at a file.
+func TestVerifyMeetsTheWriter(t *testing.T) {
+	for look := 1; ; look++ {
+		dir, k := t.TempDir(), newKey(t)
+		l := newLog(t, dir, k, Options{Segment: MinSegment})
+		for !exists(segmentPath(dir, 2)) {
+			add(t, l, 1)
+		}
+		add(t, l, 3)
+		looks := 0
+		d := meetFS{osFS{}, func() {
+			if looks++; looks == look {
+				for !exists(segmentPath(dir, 6)) {
+					add(t, l, 1)
+				}
+			}
+		}}
+		res, err := verifyOnce(dir, verifier(t, k), VerifyOptions{fs: d})
+		if err != nil || res.Size < 4 {
+			t.Errorf("look %d: %d records, %v", look, res.Size, err)
+		}
+		if looks < look {
+			if looks < 5 {
+				t.Errorf("only %d looks", looks)
+			}
+			return
+		}
+	}
+}
+
+// meetFS calls a function before a file is opened or read.
+type meetFS struct {
+	fsys
+	meet func()
+}
+
+type meetFile struct {
+	file
+	meet func()
+}
+
+func (d meetFS) OpenFile(name string, flag int) (file, error) {
+	d.meet()
+	f, err := d.fsys.OpenFile(name, flag)
+	return meetFile{f, d.meet}, err
+}
+
+func (f meetFile) ReadAt(p []byte, off int64) (int, error) {
+	f.meet()
+	return f.file.ReadAt(p, off)
+}
+
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil

@@ -147,10 +147,16 @@ func (c *cursor) batch(from int64) (bool, error) {
 		}
 		// The tail of the newest segment: an unfinished write, or one that is
 		// under way, unless something whole follows it.
-		if len(x.rest) > 0 {
-			return false, fmt.Errorf("%w; run ambit verify", x.err)
+		if len(x.rest) == 0 {
+			return false, nil
 		}
-		return false, nil
+		if x, err = c.peek(); err == nil && x.err != nil {
+			err = fmt.Errorf("%w; run ambit verify", x.err)
+		}
+		if err != nil {
+			return false, err
+		}
+		// What follows was written while the first look went on.
 	}
 }
 
@@ -241,24 +247,33 @@ func (c *cursor) openSegment(seq int) (file, segHeader, int, error) {
 	if err != nil {
 		return nil, segHeader{}, 0, err
 	}
-	b := make([]byte, 64<<10)
-	n, err := f.ReadAt(b, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, segHeader{}, 0, errors.Join(err, f.Close())
+	h, off, under, err := firstFrame(f)
+	if err != nil && !under {
+		// More may have been written while it was read.
+		h, off, under, err = firstFrame(f)
 	}
-	_, p, off, err := nextFrame(b[:n], 0)
-	// A header is one write with its first batch, which may be under way.
-	if err != nil && len(sealsAfter(b[:n], 0)) < 2 {
-		return nil, segHeader{}, 0, f.Close()
-	}
-	var h segHeader
-	if err == nil {
-		h, err = parseHeader(p)
-	}
-	if err != nil {
+	switch {
+	case err != nil && under:
+		return nil, h, 0, f.Close()
+	case err != nil:
 		return nil, h, 0, errors.Join(fmt.Errorf("segment %06d: %w; run ambit verify", seq, err), f.Close())
 	}
 	return f, h, off, nil
+}
+
+// firstFrame reads a segment's header. With an error, under says that the
+// header may be under way: it is one write with the first batch.
+func firstFrame(f file) (h segHeader, off int, under bool, err error) {
+	b, err := readPrefix(f, 64<<10)
+	if err != nil {
+		return h, 0, false, err
+	}
+	_, p, off, err := nextFrame(b, 0)
+	if err != nil {
+		return h, 0, len(sealsAfter(b, 0)) < 2, err
+	}
+	h, err = parseHeader(p)
+	return h, off, false, err
 }
 
 // seek enters the last segment that begins before record from.

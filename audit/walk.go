@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 )
 
@@ -15,54 +16,85 @@ type walked struct {
 }
 
 // walk checks the segments from number first on. A fault with tail set is one
-// that a crash can have left.
+// that a crash can have left. Where the newest begins is settled before any is
+// read: the writer has left all before it for good, and what it begins later
+// does not count.
 func (c *checker) walk(d fsys, dir string, first int) (walked, *Fault, error) {
 	count, err := segments(d, dir)
 	if err != nil && !errors.Is(err, errGap) {
 		return walked{}, nil, err
 	}
 	w := walked{count: count}
-	var missing, empty int
-	for seq := first; seq <= count; seq++ {
-		b, err := readAll(d, segmentPath(dir, seq), MaxSegment)
+	newest, whole, err := newestBegun(d, dir, first, count)
+	for seq := first; seq <= newest && err == nil; seq++ {
+		var b []byte
+		b, err = readAll(d, segmentPath(dir, seq), MaxSegment)
 		if errors.Is(err, fs.ErrNotExist) {
-			missing = seq
+			whole, err = false, nil
 			continue
 		}
 		if err != nil {
-			return w, nil, err
+			break
 		}
 		end, f := c.segment(seq, b)
 		if f != nil {
-			return w, c.settleTail(d, dir, f, count), nil
+			return w, f.leftBehind(newest), nil
 		}
 		if end == 0 {
-			empty++
 			continue
 		}
-		w.seq, w.end, w.data, empty = seq, end, b, 0
+		w.seq, w.end, w.data = seq, end, b
 	}
-	if missing == 0 && empty <= 1 {
-		return w, nil, nil
+	if err != nil || whole && count-newest <= 1 && (newest < first || w.seq == newest) {
+		return w, nil, err
 	}
 	c.seq = w.seq
 	return w, c.at(Truncation, c.edge.size+1, w.end, "a segment that held it is missing or was emptied"), nil
 }
 
-// settleTail withdraws the benefit of the doubt when later segments hold
-// something: the writer goes there only from a batch that is durable.
-func (c *checker) settleTail(d fsys, dir string, f *Fault, count int) *Fault {
-	for seq := f.Segment + 1; f.tail && seq <= count; seq++ {
-		b, err := readAll(d, segmentPath(dir, seq), MaxSegment)
-		if err == nil && allZero(b) {
-			continue
+// newestBegun finds the last segment that holds anything, first-1 when none
+// does. It looks at the last one first: those before what it finds had been
+// left by then. Whole says that none is missing behind it.
+func newestBegun(d fsys, dir string, first, count int) (seq int, whole bool, err error) {
+	whole = true
+	for seq = count; seq >= first; seq-- {
+		begun, err := hasBegun(d, segmentPath(dir, seq))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			whole = false
+		case begun || err != nil:
+			return seq, whole, err
 		}
-		f.tail = false
-		if f.Kind == Torn {
-			f.Kind = Edit
-			if f.cut {
-				f.Kind = Deletion
-			}
+	}
+	return seq, whole, nil
+}
+
+func hasBegun(d fsys, name string) (bool, error) {
+	f, err := d.OpenFile(name, os.O_RDONLY)
+	if err != nil {
+		return false, err
+	}
+	b, err := readPrefix(f, frameHeader)
+	if err = errors.Join(err, f.Close()); err != nil || !allZero(b) {
+		return true, err
+	}
+	b, err = readAll(d, name, MaxSegment)
+	return !allZero(b), err
+}
+
+// leftBehind notes that the writer had left the segment before it was read, and
+// withdraws the benefit of the doubt then: it goes on only from a batch that is
+// durable.
+func (f *Fault) leftBehind(newest int) *Fault {
+	f.left = f.Segment < newest
+	if !f.left || !f.tail {
+		return f
+	}
+	f.tail = false
+	if f.Kind == Torn {
+		f.Kind = Edit
+		if f.cut {
+			f.Kind = Deletion
 		}
 	}
 	return f
