@@ -38,14 +38,15 @@ func Confine(spec ConfineSpec) (Report, error) {
 	defer unix.Close(rs)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := everyThread(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, "forbid it new privileges"); err != nil {
-		return r, err
-	}
-	if err := everyThread(kernel.SysLandlockRestrict, uintptr(rs), 0, 0, "put it under Landlock"); err != nil {
-		return r, err
+	// The filter takes this to the other threads: seccomp(2), SECCOMP_FILTER_FLAG_TSYNC.
+	if err := kernel.NoNewPrivs(); err != nil {
+		return r, fmt.Errorf("cannot confine the gatekeeper: cannot forbid it new privileges: %w", err)
 	}
 	if err := filterThreads(gatekeeperFilter(os.Getpid())); err != nil {
 		return r, fmt.Errorf("cannot confine the gatekeeper: %w", err)
+	}
+	if err := everyThread(kernel.SysLandlockRestrict, uintptr(rs), 0, 0, "put it under Landlock"); err != nil {
+		return r, err
 	}
 	r.add("gatekeeper's memory", true, "not dumpable, no core files")
 	r.add("gatekeeper's files", true, fmt.Sprintf("Landlock ABI %d on every thread: %d paths to read, %d to write", abi, len(spec.ReadFiles), len(spec.WriteFiles)))

@@ -275,6 +275,10 @@ func beConfined(a []string) int {
 		return 1
 	}
 	fmt.Print(report)
+	// It panics when one thread answers otherwise than the others.
+	if r, _, e := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_GET_NO_NEW_PRIVS, 0, 0); r != 1 || e != 0 {
+		fmt.Println("BROKEN: may take new privileges:", r, e)
+	}
 	if err := box.Go(); err != nil {
 		fmt.Println("go:", err)
 	}
@@ -291,7 +295,7 @@ func beConfined(a []string) int {
 		"read /proc/self/mem": attackOpen("/proc/self/mem"), "write /tmp": os.WriteFile(scratch+"/x", nil, 0o600),
 		"ptrace": unix.PtraceAttach(1), "mount": unix.Mount("x", "/tmp", "tmpfs", 0, ""), "signal parent": unix.Kill(os.Getppid(), 0),
 		"signal parent's thread": unix.Tgkill(os.Getppid(), os.Getppid(), 0), "signal through a pidfd": attackPidfd(os.Getppid()),
-		"signal init": unix.Kill(box.process.Pid, 0), "signal through a descriptor": attackOwner(unix.F_SETOWN, os.Getppid()),
+		"signal init": unix.Kill(box.process.pid, 0), "signal through a descriptor": attackOwner(unix.F_SETOWN, os.Getppid()),
 		"choose a descriptor's signal": attackOwner(unix.F_SETSIG, int(unix.SIGKILL)), "a descriptor's owner by ioctl": attackIoctlOwner(os.Getppid()),
 		"limit parent": unix.Prlimit(os.Getppid(), unix.RLIMIT_CORE, &unix.Rlimit{}, nil), "slow parent down": unix.Setpriority(unix.PRIO_PROCESS, os.Getppid(), 19),
 		"chmod": unix.Chmod(scratch, 0o711), "fchmodat": unix.Fchmodat(unix.AT_FDCWD, scratch, 0o711, 0), "setxattr": unix.Setxattr(scratch, "user.x", []byte("y"), 0),
@@ -299,7 +303,7 @@ func beConfined(a []string) int {
 		result(what, err)
 	}
 	if a[4] == "die" {
-		fmt.Printf("init %d\n", box.process.Pid)
+		fmt.Printf("init %d\n", box.process.pid)
 		select {}
 	}
 	if a[4] == "kill" {

@@ -195,11 +195,8 @@ func (s *Sandbox) Signal(sig os.Signal) error {
 
 // Kill ends everything in the sandbox at once. Wait returns afterwards.
 func (s *Sandbox) Kill() error {
-	err := s.process.Kill()
-	switch {
-	case err == nil || errors.Is(err, os.ErrProcessDone):
-		return nil
-	case errors.Is(err, unix.EPERM):
+	err := s.process.kill()
+	if errors.Is(err, unix.EPERM) {
 		// A confined gatekeeper may send no signal out. Init ends when its socket does.
 		return s.control.CloseWrite()
 	}

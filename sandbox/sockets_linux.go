@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,7 @@ func connectable(fd int) bool {
 	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 1 {
 		return false
 	}
-	_, err = unix.Getpeername(fd)
+	_, err = syscall.Getpeername(fd) // not unix's: it links tables of every kind of address, and each start goes through them
 	return err != nil
 }
 

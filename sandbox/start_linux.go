@@ -23,7 +23,7 @@ type Sandbox struct {
 	streams Streams
 	builder *builder // between Prepare and Ready
 	control *net.UnixConn
-	process *os.Process
+	process initProcess
 	ended   chan struct{} // closed when init has been reaped
 	cgroup  *cgroup
 	report  Report
@@ -113,7 +113,7 @@ func (s *Sandbox) Prepare(spec Spec) error {
 	if err := b.finish(); err != nil {
 		return err
 	}
-	if s.cgroup, err = b.limit(s.process.Pid); err != nil {
+	if s.cgroup, err = b.limit(s.process.pid); err != nil {
 		return err
 	}
 	s.builder = b
@@ -160,7 +160,7 @@ func (s *Sandbox) Ready() error {
 
 // Abandon undoes a start that went no further.
 func (s *Sandbox) Abandon() {
-	if s.process != nil {
+	if s.process.pid != 0 {
 		_ = s.Kill()
 		<-s.ended
 	}
@@ -198,9 +198,9 @@ func (s *Sandbox) spawn() error {
 	if err != nil {
 		return fmt.Errorf("cannot make the sandbox's namespaces: %w; ambit doctor says what to do", err)
 	}
-	if s.process, err = os.FindProcess(in.PID); err == nil {
+	if err = s.process.hold(in.PID); err == nil {
 		go func() {
-			_, _ = s.process.Wait()
+			s.process.reap()
 			close(s.ended)
 		}()
 	}
