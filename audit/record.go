@@ -27,6 +27,7 @@ const (
 	Answer       = "answer"
 	Expired      = "question.expired"
 	Lease        = "lease"
+	WrittenOff   = "lease.written-off" // by a person, who says why
 	Revoke       = "revoke"
 	DaemonStart  = "daemon.start"
 	DaemonStop   = "daemon.stop"

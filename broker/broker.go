@@ -6,7 +6,8 @@
 // live, revoking and dead are durable. Requested is so, and the intent is in the
 // log, before a provider is asked to make anything; what a crash leaves in between
 // is taken for made, and is ended. A lease that cannot be ended is tried again for
-// as long as it takes, and is seen meanwhile.
+// as long as it takes, and is seen meanwhile; unless a person writes it off, of a task
+// that is over: it is tried no more then, and never called dead.
 //
 // What is kept of a lease holds no credential, but for providers that could not end
 // it otherwise: theirs is sealed.
@@ -95,7 +96,7 @@ var ErrGone = errors.New("it is gone")
 type Store interface {
 	AddLease(ctx context.Context, l row.Lease) error
 	MoveLease(ctx context.Context, m row.LeaseMove) error
-	// OpenLeases returns every lease that is not dead.
+	// OpenLeases returns every lease that is neither dead nor written off.
 	OpenLeases(ctx context.Context) ([]row.Lease, error)
 	// KeepService changes nothing of a service that is kept already.
 	KeepService(ctx context.Context, s row.Service) error

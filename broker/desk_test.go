@@ -65,7 +65,7 @@ func (l *ledger) MoveLease(_ context.Context, m row.LeaseMove) error {
 	case v.State != m.From:
 		return row.ErrMoved
 	}
-	if v.State = m.To; m.To == row.LeaseDead {
+	if v.State, v.WriteOff = m.To, m.WriteOff; m.To.Over() {
 		v.Sealed = nil
 	}
 	if m.Handle != "" {
@@ -85,7 +85,7 @@ func (l *ledger) OpenLeases(context.Context) (out []row.Lease, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, v := range l.rows {
-		if v.State != row.LeaseDead {
+		if !v.State.Over() {
 			out = append(out, v)
 		}
 	}

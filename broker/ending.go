@@ -32,11 +32,26 @@ type ending struct {
 	never    bool     // it was never made: there is nothing to end
 
 	busy    bool
-	tries   int // that failed
+	halt    context.CancelFunc // calls the attempt off that is under way
+	halted  context.Context
+	over    chan struct{} // closed when nobody is busy with it any more
+	tries   int           // that failed
 	since   time.Time
 	next    time.Time
 	err     error
 	alerted time.Time
+}
+
+// claim keeps others from the lease until rest. The broker's mu is held for both.
+func (e *ending) claim() {
+	e.busy, e.over = true, make(chan struct{})
+	e.halted, e.halt = context.WithCancel(context.Background())
+}
+
+func (e *ending) rest() {
+	e.busy = false
+	e.halt()
+	close(e.over)
 }
 
 // Trouble is a lease that could not be ended so far, or that was never made.
@@ -106,9 +121,12 @@ func (b *Broker) endNow(ctx context.Context, e *ending) error {
 // queue adds a lease that must die; busy keeps Serve from it until the first
 // attempt is over.
 func (b *Broker) queue(s *service, p Provider, l row.Lease, busy, never bool) *ending {
-	e := &ending{lease: l, s: s, provider: p, busy: busy, never: never, next: time.Now()}
+	e := &ending{lease: l, s: s, provider: p, never: never, next: time.Now()}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if busy {
+		e.claim()
+	}
 	b.ending[l.ID] = e
 	s.left++
 	return e
@@ -116,23 +134,25 @@ func (b *Broker) queue(s *service, p Provider, l row.Lease, busy, never bool) *e
 
 // attempt tries to end a lease, which nobody else tries meanwhile.
 func (b *Broker) attempt(ctx context.Context, e *ending) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(e.halted, stop)()
 	if e.provider == nil {
 		e.provider, err = b.remake(e)
 	}
 	if err == nil {
 		err = b.endLease(ctx, e)
 	}
-	b.mu.Lock()
-	e.busy = false
 	if err == nil {
-		delete(b.ending, e.lease.ID)
-		e.s.left--
-		b.mu.Unlock()
-		if e.provider != e.s.provider {
-			err = closeProvider(e.provider) // it was made for this lease alone
-		}
-		return errors.Join(err, b.release(ctx, e.s))
+		return b.finished(ctx, e)
 	}
+	b.mu.Lock()
+	if e.halted.Err() != nil { // it says nothing of the service
+		e.rest()
+		b.mu.Unlock()
+		return err
+	}
+	e.rest()
 	b.failed(e, err)
 	t, alert := e.trouble(), e.tries == 1 || time.Since(e.alerted) >= alertEvery
 	if alert {
@@ -144,6 +164,19 @@ func (b *Broker) attempt(ctx context.Context, e *ending) (err error) {
 	}
 	b.nudge()
 	return err
+}
+
+// finished forgets a lease about which nothing more is done.
+func (b *Broker) finished(ctx context.Context, e *ending) (err error) {
+	b.mu.Lock()
+	e.rest()
+	delete(b.ending, e.lease.ID)
+	e.s.left--
+	b.mu.Unlock()
+	if e.provider != e.s.provider {
+		err = closeProvider(e.provider) // it was made for this lease alone
+	}
+	return errors.Join(err, b.release(ctx, e.s))
 }
 
 // failed notes a failed attempt and sets the time of the next: twice as long
@@ -241,146 +274,4 @@ func closeProvider(p Provider) error {
 		return c.Close()
 	}
 	return nil
-}
-
-// Sweep does at once what Serve does in its time: it tries to end everything that
-// could not be ended so far, and renews what would end soon.
-func (b *Broker) Sweep(ctx context.Context) error {
-	if b == nil || b.tasks == nil {
-		return errors.New("cannot end leases: the broker is not open")
-	}
-	return errors.Join(b.try(ctx, tryFor, func(*ending) bool { return true }), b.endOverdue(ctx), b.renewSoon(ctx))
-}
-
-// try makes one attempt, of a certain time at most, at each lease that is wanted.
-func (b *Broker) try(ctx context.Context, most time.Duration, want func(*ending) bool) error {
-	var due []*ending
-	b.mu.Lock()
-	for _, e := range b.ending {
-		if !e.busy && want(e) {
-			e.busy = true
-			due = append(due, e)
-		}
-	}
-	b.mu.Unlock()
-	all := make([]func() error, len(due))
-	for i, e := range due {
-		all[i] = func() error {
-			ctx, stop := context.WithTimeout(ctx, most)
-			defer stop()
-			return b.attempt(ctx, e)
-		}
-	}
-	return sideBySide(all)
-}
-
-// renewSoon makes the live leases of providers that can do so last longer while
-// their tasks live: what uses them may run for hours and ask for nothing new.
-func (b *Broker) renewSoon(ctx context.Context) error {
-	var all []func() error
-	for _, s := range b.services() {
-		if _, ok := s.provider.(Renewer); ok {
-			all = append(all, func() error { return b.renewIfSoon(ctx, s) })
-		}
-	}
-	return sideBySide(all)
-}
-
-// sideBySide calls them all, a few at a time, and joins their errors.
-func sideBySide(all []func() error) error {
-	var (
-		wg   sync.WaitGroup
-		slot = make(chan struct{}, atOnce)
-		mu   sync.Mutex
-		errs []error
-	)
-	for _, f := range all {
-		slot <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slot }()
-			if err := f(); err != nil {
-				mu.Lock()
-				errs = append(errs, err)
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-func (b *Broker) renewIfSoon(ctx context.Context, s *service) error {
-	if !s.mu.TryLock() {
-		return nil // one is being made, or renewed
-	}
-	defer s.mu.Unlock()
-	now := b.c.Now()
-	if s.over || s.now == nil || b.c.Live(s.task) != nil || !now.Before(s.expires) || s.now.lease.Expires.Equal(s.end(now)) ||
-		now.Add(renewBefore+sweepEvery).Before(s.now.lease.Expires) {
-		return nil
-	}
-	ctx, stop := context.WithTimeout(ctx, tryFor)
-	defer stop()
-	_, err := b.prolong(ctx, s, now)
-	return err
-}
-
-// sweepEvery is how often Serve looks for leases that end soon.
-const sweepEvery = 30 * time.Second
-
-// Serve ends what could not be ended at once, and renews, until ctx is over. The two do
-// not wait for each other: attempts at services that hang take half a minute each, and
-// what other tasks have must go on, or end, in its time.
-func (b *Broker) Serve(ctx context.Context, complain func(error)) {
-	if b == nil || b.tasks == nil {
-		return
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { b.serveRenewals(ctx, complain) })
-	defer wg.Wait()
-	for ctx.Err() == nil {
-		now := time.Now()
-		b.try(ctx, tryFor, func(e *ending) bool { return !e.next.After(now) }) // each of them tells by its alert
-		t := time.NewTimer(time.Until(b.nextDue(time.Now().Add(sweepEvery))))
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		case <-b.wake:
-		}
-		t.Stop()
-	}
-}
-
-// serveRenewals ends what was made for one act and renews what ends soon.
-func (b *Broker) serveRenewals(ctx context.Context, complain func(error)) {
-	t := time.NewTicker(sweepEvery)
-	defer t.Stop()
-	for ctx.Err() == nil {
-		if err := errors.Join(b.endOverdue(ctx), b.renewSoon(ctx)); err != nil && ctx.Err() == nil {
-			complain(err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-	}
-}
-
-// nextDue is when the next attempt is due, or the given time when that is earlier.
-func (b *Broker) nextDue(t time.Time) time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, e := range b.ending {
-		if !e.busy && e.next.Before(t) {
-			t = e.next
-		}
-	}
-	return t
-}
-
-func (b *Broker) nudge() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
 }

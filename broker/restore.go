@@ -137,13 +137,13 @@ func (b *Broker) remake(e *ending) (Provider, error) {
 	return p, err
 }
 
-// Status is a lease that is not dead, and the trouble there is with it.
+// Status is a lease that is not over, and the trouble there is with it.
 type Status struct {
 	row.Lease
 	Trouble Trouble // zero while there is none
 }
 
-// Leases returns every lease that is not dead.
+// Leases returns every lease that is neither dead nor written off.
 func (b *Broker) Leases(ctx context.Context) ([]Status, error) {
 	if b == nil || b.tasks == nil {
 		return nil, errors.New("cannot list leases: the broker is not open")

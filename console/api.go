@@ -17,8 +17,10 @@ type Desk interface {
 	Trust(ctx context.Context) (Trust, error)
 	Tasks(ctx context.Context, all bool) ([]Task, error)
 	Revoke(ctx context.Context, r Revoke) (Revoked, error)
-	// Leases lists those that are not dead, or all.
+	// Leases lists those that are not over, or all.
 	Leases(ctx context.Context, all bool) ([]Lease, error)
+	// WriteOff has a lease tried no more that cannot be ended.
+	WriteOff(ctx context.Context, w WriteOff) (Lease, error)
 	Questions(ctx context.Context, all bool) ([]Question, error)
 	Question(ctx context.Context, ticket string) (Question, error)
 	Resolve(ctx context.Context, r Resolve) (Question, error)
@@ -87,15 +89,27 @@ type Lease struct {
 	Agent    string       `json:"agent,omitempty"`
 	Service  string       `json:"service"`
 	Provider string       `json:"provider"`
-	State    string       `json:"state"` // requested, live, revoking, dead
+	State    string       `json:"state"` // requested, live, revoking, dead, written-off
 	Minted   time.Time    `json:"minted"`
 	Expires  time.Time    `json:"expires"`
 	Ended    time.Time    `json:"ended,omitzero"`
-	// Of a lease that could not be ended so far. It is tried until it succeeds.
+	// Of a lease that could not be ended so far. It is tried until it succeeds, or
+	// until a person writes it off.
 	Tries   int       `json:"failed_attempts,omitempty"`
 	Since   time.Time `json:"failing_since,omitzero"`
 	Next    time.Time `json:"next_attempt,omitzero"`
 	Trouble string    `json:"trouble,omitempty"`
+	// Of a lease that was written off: it may be of use still.
+	By      string `json:"written_off_by,omitempty"`
+	Because string `json:"because,omitempty"`
+	Remains string `json:"may_remain,omitempty"`
+}
+
+// WriteOff is a person's word that they take the responsibility for what is left of
+// a lease that cannot be ended.
+type WriteOff struct {
+	Lease   string `json:"lease"` // its whole id
+	Because string `json:"because"`
 }
 
 // Question is an action that waits for a person, made safe to show.

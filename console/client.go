@@ -47,9 +47,14 @@ func (c *Client) Revoke(ctx context.Context, r Revoke) (d Revoked, err error) {
 	return d, c.do(ctx, "POST", "/v1/revoke", r, &d)
 }
 
-// Leases lists leases that are not dead, or all.
+// Leases lists leases that are not over, or all.
 func (c *Client) Leases(ctx context.Context, all bool) (l []Lease, err error) {
 	return l, c.do(ctx, "GET", "/v1/leases"+query(all), nil, &l)
+}
+
+// WriteOff has a lease tried no more.
+func (c *Client) WriteOff(ctx context.Context, w WriteOff) (l Lease, err error) {
+	return l, c.do(ctx, "POST", "/v1/leases/write-off", w, &l)
 }
 
 // Questions lists open questions, or all.

@@ -29,6 +29,7 @@ func Handler(d Desk) http.Handler {
 	m.HandleFunc("GET /v1/tasks", call(func(r *http.Request) (any, error) { return d.Tasks(r.Context(), all(r)) }))
 	m.HandleFunc("POST /v1/revoke", body(d.Revoke))
 	m.HandleFunc("GET /v1/leases", call(func(r *http.Request) (any, error) { return d.Leases(r.Context(), all(r)) }))
+	m.HandleFunc("POST /v1/leases/write-off", body(d.WriteOff))
 	m.HandleFunc("GET /v1/questions", call(func(r *http.Request) (any, error) { return d.Questions(r.Context(), all(r)) }))
 	m.HandleFunc("GET /v1/questions/{ticket}", call(func(r *http.Request) (any, error) {
 		return d.Question(r.Context(), r.PathValue("ticket"))

@@ -64,6 +64,8 @@ func beFallen(h config.Home) {
 	defer cancel()
 	_, err := console.NewClient(dialer(h, personSocket)).Tasks(ctx, true)
 	fmt.Println("person:", err)
+	_, err = console.NewClient(dialer(h, personSocket)).WriteOff(ctx, console.WriteOff{Lease: "x", Because: "I say so"})
+	fmt.Println("write-off:", err)
 	c, err := dial(ctx, h.Run(), gateSocket)
 	if err != nil {
 		fmt.Println("gate:", err)
@@ -92,7 +94,7 @@ func TestConfinedPeersAreNobody(t *testing.T) {
 		}
 		return string(out)
 	}
-	if out := try("free"); !strings.Contains(out, "person: <nil>") || strings.Contains(out, "confined") {
+	if out := try("free"); !strings.Contains(out, "person: <nil>") || !strings.Contains(out, "write-off: cannot write off lease x: there is none") || strings.Contains(out, "confined") {
 		t.Errorf("a person's process: %s", out)
 	}
 	out := try("filtered")
@@ -109,7 +111,7 @@ func TestConfinedPeersAreNobody(t *testing.T) {
 	if strings.Contains(out, "linked with cgo") {
 		t.Skip("a program linked with cgo cannot confine all of its threads")
 	}
-	if strings.Contains(out, "person: <nil>") || strings.Count(out, "address family not supported") != 2 {
+	if strings.Contains(out, "person: <nil>") || strings.Count(out, "address family not supported") != 3 {
 		t.Errorf("a confined process: %s", out)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"ambit/broker"
 	"ambit/broker/github"
 	"ambit/broker/postgres"
-	"ambit/console"
 	"ambit/daemon/wire"
 	"ambit/identity"
 	"ambit/store/row"
@@ -118,42 +117,4 @@ func (d *Daemon) source(t identity.Task, service string, w wire.Secret, writable
 	}
 	warn := func(m string) { fmt.Fprintln(os.Stderr, "ambit daemon:", m) }
 	return broker.File{Path: w.File, Apart: append([]string{t.Workspace, d.home.Dir}, writable...), Warn: warn}, nil
-}
-
-// Leases implements [console.Desk].
-func (d *Daemon) Leases(ctx context.Context, all bool) ([]console.Lease, error) {
-	d.touch()
-	open, err := d.broker.Leases(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]console.Lease, 0, len(open))
-	for _, l := range open {
-		c := d.lease(ctx, l.Lease)
-		if x := l.Trouble; x.Tries > 0 {
-			c.Tries, c.Since, c.Next, c.Trouble = x.Tries, x.Since, x.Next, approval.SafeLines(x.Err.Error(), 300)
-		}
-		out = append(out, c)
-	}
-	if !all {
-		return out, nil
-	}
-	const most = 1000
-	recent, err := d.store.RecentLeases(ctx, most)
-	for _, l := range recent {
-		if l.State == row.LeaseDead {
-			out = append(out, d.lease(ctx, l))
-		}
-	}
-	return out, err
-}
-
-func (d *Daemon) lease(ctx context.Context, l row.Lease) console.Lease {
-	c := console.Lease{ID: l.ID, Task: l.Task, Service: l.Service, Provider: l.Provider, State: string(l.State), Minted: l.Minted, Expires: l.Expires, Ended: l.Ended}
-	if t, ok := d.ids.Task(l.Task); ok {
-		c.Agent = t.Agent
-	} else if t, err := d.store.Task(ctx, l.Task); err == nil { // of an earlier run; without it the lease is shown all the same
-		c.Agent = t.Agent
-	}
-	return c
 }

@@ -20,7 +20,7 @@ var schema embed.FS
 const (
 	// version is the newest schema that this program knows; schema/N.sql leads
 	// from version N-1 to N.
-	version = 3
+	version = 4
 	// applicationID marks the file as Ambit's ("AMBT"), in SQLite's header
 	// field of that name (https://www.sqlite.org/fileformat2.html section 1.3).
 	applicationID = 0x414d4254

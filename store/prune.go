@@ -7,11 +7,11 @@ import (
 )
 
 // Prune forgets tasks that ended before t, with their questions, leases and services,
-// and returns how many tasks. A task with a lease that is not dead, or with a
+// and returns how many tasks. A task with a lease that is not over, or with a
 // child that is kept, is kept. What happened stays in the log.
 func (s *Store) Prune(ctx context.Context, t time.Time) (n int, err error) {
 	const over = `SELECT id FROM tasks WHERE state <> 'live' AND ended < ?1
-		AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.task = tasks.id AND leases.state <> 'dead')
+		AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.task = tasks.id AND leases.state NOT IN ('dead', 'written-off'))
 		AND NOT EXISTS (SELECT 1 FROM tasks c WHERE c.parent = tasks.id)`
 	err = s.write(ctx, "forget old tasks", func(tx *sql.Tx) error {
 		for {

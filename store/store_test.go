@@ -109,7 +109,8 @@ func TestWhatIsOverStaysOver(t *testing.T) {
 		`UPDATE tasks SET state = 'live'`,
 		`UPDATE tasks SET state = 'sleeping'`,
 		`INSERT INTO revocations VALUES ('planet', 'x', 'y', 'z', 1)`,
-		`INSERT INTO leases VALUES ('l', 'no such task', 's', 'p', '', 'live', 1, 1, 0)`,
+		`INSERT INTO leases (id, task, service, provider, state, minted, expires) VALUES ('l', 'no such task', 's', 'p', 'live', 1, 1)`,
+		`INSERT INTO leases (id, task, service, provider, state, minted, expires) SELECT 'l', id, 's', 'p', 'written-off', 1, 1 FROM tasks`,
 		`UPDATE clock SET high = 'noon'`,
 	} {
 		if _, err := s.open.write.Exec(q); err == nil {
@@ -254,6 +255,45 @@ func TestLeaseLife(t *testing.T) {
 	}
 	if open, err := s.OpenLeases(t.Context()); err != nil || len(open) != 0 {
 		t.Errorf("OpenLeases = %v, %v, want none", open, err)
+	}
+}
+
+// What was written off stays so, and keeps no secret.
+func TestWrittenOff(t *testing.T) {
+	s := open(t)
+	v := addTask(t, s)
+	l := row.Lease{ID: strings.Repeat("ab", 16), Task: v.ID, Service: "shop", Provider: "postgres", State: row.LeaseRevoking, Minted: noon, Expires: noon.Add(time.Minute), Sealed: []byte("SEALED-77d0")}
+	if err := s.AddLease(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	m := row.LeaseMove{ID: l.ID, From: row.LeaseRevoking, To: row.LeaseWrittenOff, At: noon.Add(time.Hour)}
+	if err := s.MoveLease(t.Context(), m); err == nil {
+		t.Error("written off by nobody, without a reason")
+	}
+	m.WriteOff = row.WriteOff{By: "ada", Why: "the database was deleted", Remains: "a role"}
+	if err := s.MoveLease(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	l.State, l.Ended, l.Sealed, l.WriteOff = row.LeaseWrittenOff, m.At, nil, m.WriteOff
+	if got, err := s.Lease(t.Context(), l.ID); err != nil || cmp.Diff(l, got) != "" {
+		t.Errorf("Lease: %v\n%s", err, cmp.Diff(l, got))
+	}
+	for _, to := range []row.LeaseState{row.LeaseDead, row.LeaseRevoking, row.LeaseLive} {
+		if err := s.MoveLease(t.Context(), row.LeaseMove{ID: l.ID, From: row.LeaseWrittenOff, To: to, At: noon}); err == nil {
+			t.Errorf("what was written off is %s", to)
+		}
+	}
+	if open, err := s.OpenLeases(t.Context()); err != nil || len(open) != 0 {
+		t.Errorf("OpenLeases = %v, %v, want none", open, err)
+	}
+	if _, err := s.Lease(t.Context(), "none"); !errors.Is(err, row.ErrMissing) {
+		t.Errorf("an unknown lease: %v", err)
+	}
+	if err := s.EndTask(t.Context(), v.ID, row.TaskEnd{State: row.TaskEnded, At: noon}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Prune(t.Context(), noon.Add(time.Hour)); err != nil || n != 1 {
+		t.Errorf("Prune = %d, %v, want 1", n, err)
 	}
 }
 

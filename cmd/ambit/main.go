@@ -21,7 +21,10 @@ func main() {
 	}
 	ok, err := plainRun(ctx, os.Args)
 	if !ok {
-		err = root(word).ExecuteContext(ctx)
+		c := root(word)
+		if err = stray(c, os.Args[1:]); err == nil {
+			err = c.ExecuteContext(ctx)
+		}
 	}
 	stop()
 	if err != nil {

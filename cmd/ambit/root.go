@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -100,9 +101,36 @@ see their help.`,
 	for _, x := range commands {
 		add(c, x.group, x.make())
 	}
-	// With a word that is no command, --help must not pass for an answer.
-	c.DisableFlagParsing = word != "" && word[0] != '-'
 	return c
+}
+
+// stray refuses a word that is no command where one should be, whatever flags stand
+// beside it: --help must not pass for an answer.
+func stray(c *cobra.Command, args []string) error {
+	c.InitDefaultHelpCmd()
+	c.InitDefaultCompletionCmd(args...)
+	help := false
+	for _, a := range args {
+		if a == "--" || strings.HasPrefix(a, "__complete") {
+			return nil
+		}
+		if strings.HasPrefix(a, "-") { // those of commands with commands below them have no value
+			continue
+		}
+		at := slices.IndexFunc(c.Commands(), func(x *cobra.Command) bool { return x.Name() == a || x.HasAlias(a) })
+		switch {
+		case at >= 0:
+			c = c.Commands()[at]
+		case help || c.HasSubCommands():
+			return known(c, []string{a})
+		default:
+			return nil
+		}
+		if c.Name() == "help" {
+			c, help = c.Root(), true
+		}
+	}
+	return nil
 }
 
 // known refuses a word where a command should be, and names those that come near.
@@ -139,10 +167,21 @@ func helpCmd() *cobra.Command {
 
 func add(parent *cobra.Command, group string, c *cobra.Command) {
 	c.GroupID = group
-	if args := c.Args; args != nil && group != "" && c.Name() != "run" {
-		c.Args = func(c *cobra.Command, a []string) error { return usage(args(c, a)) }
+	if c.Name() != "run" {
+		complain(c)
 	}
 	parent.AddCommand(c)
+}
+
+// complain makes what a command says of its arguments, and those below it of theirs,
+// a complaint about the command line.
+func complain(c *cobra.Command) {
+	if args := c.Args; args != nil {
+		c.Args = func(c *cobra.Command, a []string) error { return usage(args(c, a)) }
+	}
+	for _, x := range c.Commands() {
+		complain(x)
+	}
 }
 
 // home finds Ambit's state.

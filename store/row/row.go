@@ -130,13 +130,27 @@ type QuestionMove struct {
 type LeaseState string
 
 // The states of a lease, in their order. Anything before dead may exist at the
-// provider.
+// provider, and what was written off may too: of that a person said so, and it is
+// tried no more.
 const (
 	LeaseRequested LeaseState = "requested"
 	LeaseLive      LeaseState = "live"
 	LeaseRevoking  LeaseState = "revoking"
 	LeaseDead      LeaseState = "dead"
+
+	LeaseWrittenOff LeaseState = "written-off"
 )
+
+// Over says whether nothing more is done about a lease. It does not say that it can
+// be used no longer.
+func (s LeaseState) Over() bool { return s == LeaseDead || s == LeaseWrittenOff }
+
+// WriteOff is a person's word that a lease is to be tried no more.
+type WriteOff struct {
+	By      string
+	Why     string
+	Remains string // what may still be of use, and where, in words; never a secret
+}
 
 // Lease is a short-lived credential, without the credential.
 type Lease struct {
@@ -149,7 +163,8 @@ type Lease struct {
 	Minted   time.Time
 	Expires  time.Time
 	Ended    time.Time
-	Sealed   []byte // the credential, sealed; empty when it is not kept, and of the dead
+	Sealed   []byte // the credential, sealed; empty when it is not kept, and when the lease is over
+	WriteOff        // zero but for what was written off
 }
 
 // LeaseMove is one change of a lease's state.
@@ -159,7 +174,8 @@ type LeaseMove struct {
 	At       time.Time
 	Handle   string    // kept from before when empty
 	Expires  time.Time // kept from before when zero
-	Sealed   []byte    // kept from before when empty; gone when To is dead
+	Sealed   []byte    // kept from before when empty; gone when the lease is over
+	WriteOff           // when To is written-off
 }
 
 // Service is what makes a task's credentials for a service, kept so that another
