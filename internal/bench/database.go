@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -34,6 +32,30 @@ type transactions struct {
 	p50  time.Duration
 }
 
+// way is how pgbench reaches the server.
+type way struct {
+	name   string
+	inside bool // as an agent, through the gate
+	port   int
+}
+
+// ways are the server itself, Ambit, and two that decide and record nothing, to show
+// what any process in between costs on this machine: one that only copies bytes, and
+// pgbouncer where it is installed.
+func (b *bench) ways(port int) ([]way, error) {
+	copies, err := b.copier(port)
+	if err != nil {
+		return nil, err
+	}
+	all := []way{{"direct", false, port}, {"ambit", true, port}, {"a copier", false, copies}}
+	bouncer, err := b.bouncer(port)
+	if err != nil {
+		fmt.Println("      without pgbouncer:", err)
+		return all, nil
+	}
+	return append(all, way{"pgbouncer", false, bouncer}), nil
+}
+
 // database measures pgbench's selects through the gate with durable records, against
 // the same server without it.
 func (b *bench) database(seconds int) (bool, error) {
@@ -45,20 +67,24 @@ func (b *bench) database(seconds int) (bool, error) {
 		return false, err
 	}
 	fmt.Printf("\npgbench -S, %d s each\n", seconds)
+	ways, err := b.ways(port)
+	if err != nil {
+		return false, err
+	}
 	ok := true
 	for _, mode := range []string{"simple", "prepared"} {
-		var got [2][2]transactions
+		got := make([][2]transactions, len(ways))
 		for i, clients := range []int{1, 16} {
-			if got[0][i], err = b.pgbench(false, port, mode, clients, seconds); err != nil {
-				return false, err
-			}
-			if got[1][i], err = b.pgbench(true, port, mode, clients, seconds); err != nil {
-				return false, err
+			for w := range ways {
+				if got[w][i], err = b.pgbench(ways[w], mode, clients, seconds); err != nil {
+					return false, err
+				}
 			}
 		}
-		for i, name := range []string{"direct", "ambit"} {
-			fmt.Printf("      %-9s %-8s at 1 client %8.0f/s, p50 %7.3f ms   at 16 clients %8.0f/s, p50 %7.3f ms\n", mode, name,
-				got[i][0].rate, ms(got[i][0].p50), got[i][1].rate, ms(got[i][1].p50))
+		for w := range ways {
+			added := got[w][0].p50 - got[0][0].p50
+			fmt.Printf("      %-9s %-9s at 1 client %8.0f/s, p50 %7.3f ms (+%.3f)   at 16 clients %8.0f/s = %3.0f %%\n", mode, ways[w].name,
+				got[w][0].rate, ms(got[w][0].p50), ms(added), got[w][1].rate, 100*got[w][1].rate/got[0][1].rate)
 		}
 		ok = line("p50 added to one client, "+mode, ms(got[1][0].p50-got[0][0].p50), 0.3, "ms", true) && ok
 		ok = line("rate against direct, 16 clients, "+mode, 100*got[1][1].rate/got[0][1].rate, 85, "%", false) && ok
@@ -84,15 +110,12 @@ func (b *bench) postgres() (int, error) {
 	if err := os.Chmod(b.dir, 0o755); err != nil {
 		return 0, err
 	}
-	var attr *syscall.SysProcAttr
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return 0, err
 	}
-	if u, err := user.Lookup("postgres"); os.Getuid() == 0 && err == nil {
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-		if err := os.Chown(dir, uid, gid); err != nil {
+	attr := unprivileged()
+	if attr != nil {
+		if err := os.Chown(dir, int(attr.Credential.Uid), int(attr.Credential.Gid)); err != nil {
 			return 0, err
 		}
 	}
@@ -134,20 +157,20 @@ func direct(port int) []string {
 var tpsLine = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
 
 // pgbench runs it beside the server, or as an agent behind the gate.
-func (b *bench) pgbench(inside bool, port int, mode string, clients, seconds int) (t transactions, err error) {
+func (b *bench) pgbench(w way, mode string, clients, seconds int) (t transactions, err error) {
 	logs := b.path("work/log")
 	script := fmt.Sprintf(`$(ls -d /usr/lib/postgresql/*/bin/pgbench | tail -1) -n -S -M %s -c %d -j 1 -T %d -l --log-prefix=%s bank`, mode, clients, seconds, "/tmp/bench")
-	if inside {
-		script = "export PGHOST=bank.ambit PGPORT=" + strconv.Itoa(port) + " PGUSER=me PGSSLMODE=disable; (" + script + "); cat /tmp/bench.* >log"
+	if w.inside {
+		script = "export PGHOST=bank.ambit PGPORT=" + strconv.Itoa(w.port) + " PGUSER=me PGSSLMODE=disable; (" + script + "); cat /tmp/bench.* >log"
 	} else {
 		script = "(" + script + "); cat /tmp/bench.* >log; rm /tmp/bench.*"
 	}
 	c := b.command("sh", "-c", script)
-	if inside {
+	if w.inside {
 		c = b.command(b.ambit, "run", "--grants", b.path("work/bank.yaml"), "--", "sh", "-c", script)
-		c.Env = append(c.Env, fmt.Sprintf("BANK_ADMIN_URL=postgres://postgres:bench-secret@127.0.0.1:%d/bank", port))
+		c.Env = append(c.Env, fmt.Sprintf("BANK_ADMIN_URL=postgres://postgres:bench-secret@127.0.0.1:%d/bank", w.port))
 	} else {
-		c.Env = append(c.Env, direct(port)...)
+		c.Env = append(c.Env, direct(w.port)...)
 	}
 	out, err := c.CombinedOutput()
 	m := tpsLine.FindSubmatch(out)
