@@ -37,8 +37,9 @@ type Store struct {
 // handles are what an open file has: one connection that writes and a few that
 // can only read.
 type handles struct {
-	write, read *sql.DB
-	file        os.FileInfo // as it was opened
+	write, read   *sql.DB
+	writes, reads prepared
+	file          os.FileInfo // as it was opened
 }
 
 // New names the store's file, "AMBIT_HOME/state.db" say. The file is opened,
@@ -133,7 +134,17 @@ func (s *Store) write(ctx context.Context, what string, f func(*sql.Tx) error) e
 	if err := tx.Commit(); err != nil {
 		return s.explain(what, err)
 	}
+	h.writes.fill(ctx, h.write)
 	return nil
+}
+
+// exec is what runs in a transaction of write, for statements that a task waits for.
+func (s *Store) exec(ctx context.Context, tx *sql.Tx, q string, args ...any) (sql.Result, error) {
+	h, err := s.handles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return h.exec(ctx, tx, q, args...)
 }
 
 // query runs q on a connection that cannot write and scans every row.
@@ -142,10 +153,11 @@ func (s *Store) query(ctx context.Context, what string, scan func(scanner) error
 	if err != nil {
 		return err
 	}
-	rows, err := h.read.QueryContext(ctx, q, args...)
+	rows, err := h.query(ctx, q, args...)
 	if err != nil {
 		return s.explain(what, err)
 	}
+	defer h.reads.fill(ctx, h.read)
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {

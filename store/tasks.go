@@ -32,20 +32,20 @@ func (s *Store) AddTask(ctx context.Context, t row.Task) error {
 		return s.explain("keep task", err)
 	}
 	return s.write(ctx, "keep task "+string(t.ID), func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO agents (name, owner, purpose, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?4)
+		_, err := s.exec(ctx, tx, `INSERT INTO agents (name, owner, purpose, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?4)
 			ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, purpose = excluded.purpose, last_seen = excluded.last_seen`,
 			t.Agent, t.Owner, t.Purpose, micros(t.Started))
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO tasks (id, agent, owner, purpose, spiffe, on_behalf_of, parent, command, workspace, pid,
+		_, err = s.exec(ctx, tx, `INSERT INTO tasks (id, agent, owner, purpose, spiffe, on_behalf_of, parent, command, workspace, pid,
 			started, expires, state, grants, key, audiences, process) VALUES (?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			string(t.ID), t.Agent, t.Owner, t.Purpose, t.SPIFFE, t.OnBehalfOf, string(t.Parent), command, t.Workspace, t.PID,
 			micros(t.Started), micros(t.Expires), string(t.State), t.Grants[:], t.Key[:], audiences, t.Process)
 		if err != nil {
 			return err
 		}
-		return raise(ctx, tx, t.Started)
+		return s.raise(ctx, tx, t.Started)
 	})
 }
 
@@ -56,7 +56,7 @@ func (s *Store) EndTask(ctx context.Context, id ambit.TaskID, e row.TaskEnd) err
 		return fmt.Errorf("cannot end task %s: %q is no end", id, e.State)
 	}
 	return s.write(ctx, "end task "+string(id), func(tx *sql.Tx) error {
-		r, err := tx.ExecContext(ctx, `UPDATE tasks SET state = ?, ended = ?, ended_by = ?, end_why = ?, exit_status = ? WHERE id = ? AND state = 'live'`,
+		r, err := s.exec(ctx, tx, `UPDATE tasks SET state = ?, ended = ?, ended_by = ?, end_why = ?, exit_status = ? WHERE id = ? AND state = 'live'`,
 			string(e.State), micros(e.At), e.By, e.Why, e.Exit, string(id))
 		if err != nil {
 			return err
@@ -64,7 +64,7 @@ func (s *Store) EndTask(ctx context.Context, id ambit.TaskID, e row.TaskEnd) err
 		if err := moved(tx, r, "tasks", "id", string(id)); err != nil {
 			return err
 		}
-		return raise(ctx, tx, e.At)
+		return s.raise(ctx, tx, e.At)
 	})
 }
 
@@ -109,10 +109,10 @@ func (s *Store) Clock(ctx context.Context) (high time.Time, err error) {
 
 // RaiseClock keeps t as the latest time acted on, when it is.
 func (s *Store) RaiseClock(ctx context.Context, t time.Time) error {
-	return s.write(ctx, "keep clock", func(tx *sql.Tx) error { return raise(ctx, tx, t) })
+	return s.write(ctx, "keep clock", func(tx *sql.Tx) error { return s.raise(ctx, tx, t) })
 }
 
-func raise(ctx context.Context, tx *sql.Tx, t time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE clock SET high = max(high, ?)`, micros(t))
+func (s *Store) raise(ctx context.Context, tx *sql.Tx, t time.Time) error {
+	_, err := s.exec(ctx, tx, `UPDATE clock SET high = max(high, ?)`, micros(t))
 	return err
 }
