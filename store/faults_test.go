@@ -79,7 +79,7 @@ func TestFaultsSayTheNextStep(t *testing.T) {
 		is      error
 		says    string
 	}{
-		"newer schema":    {edit("PRAGMA user_version = 7"), nil, "a newer Ambit wrote it (schema 7, this one knows 3): use that Ambit"},
+		"newer schema":    {edit("PRAGMA user_version = 7"), nil, fmt.Sprintf("a newer Ambit wrote it (schema 7, this one knows %d): use that Ambit", version)},
 		"another program": {edit("PRAGMA application_id = 99"), nil, "a database of another program: move it away"},
 		"not a database": {bytes(func(b []byte) []byte { return []byte(strings.Repeat("not a database ", 100)) }), ErrDamaged,
 			"put it aside and begin a new one"},
