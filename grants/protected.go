@@ -34,7 +34,7 @@ type Name struct {
 // Protected is the list of names that no wildcard and no directory above them
 // matches: a line must name them literally.
 func Protected() []Name {
-	var out []Name
+	out := make([]Name, 0, 256) // a start waits for it
 	for _, c := range protectedNames() {
 		for p := range strings.FieldsSeq(c.names) {
 			out = append(out, Name{p, c.class})
