@@ -143,7 +143,7 @@ func life(o childOrder) (int, error) {
 	}
 	user, password, _ := strings.Cut(string(l.Secret.Reveal()), "\n")
 	as := p.server.login
-	as.user, as.password = user, password
+	as.user, as.password = user, []byte(password)
 	c, err := as.connect(ctx, nil)
 	if err != nil {
 		return 0, err

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"ambit/broker"
+	"ambit/pgwire"
 )
 
 // creation counts the times that a lease's role may have been made: what makes it was
@@ -18,10 +17,10 @@ type creation struct{ open int }
 // run runs, inside a transaction, what makes the role. A failure that the database
 // itself answers ends the transaction, of which nothing comes into being then.
 func (c *creation) run(ctx context.Context, s *session, sql string) ([][]string, error) {
-	inside := s.c.TxStatus() == 'T'
+	inside := s.c.Status() == 'T'
 	c.open++
 	rows, err := s.run(ctx, sql)
-	if _, answered := errors.AsType[*pgconn.PgError](err); answered && inside {
+	if _, answered := errors.AsType[*pgwire.Error](err); answered && inside {
 		c.open--
 	}
 	return rows, err

@@ -157,7 +157,7 @@ func dropGroups(ctx context.Context, s *session, database string) (int, error) {
 
 // become lets an administrator who is no superuser act for a role that it made.
 func become(ctx context.Context, s *session, role string) error {
-	if s.c.ParameterStatus("is_superuser") == "on" {
+	if s.c.Parameter("is_superuser") == "on" {
 		return nil
 	}
 	rows, err := s.run(ctx, "SELECT pg_has_role(current_user, "+literal(role)+", 'USAGE')")

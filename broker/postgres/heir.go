@@ -45,7 +45,7 @@ func (o *Once) create(ctx context.Context, s *session, l *loan, n Need) error {
 
 // gives checks that the administrator can give the heir what is made.
 func (o *Once) gives(ctx context.Context, s *session, who, schema string) error {
-	if s.c.ParameterStatus("is_superuser") == "on" {
+	if s.c.Parameter("is_superuser") == "on" {
 		return nil
 	}
 	rows, err := s.run(ctx, "SELECT pg_has_role(current_user, "+literal(who)+", 'USAGE') AND has_schema_privilege("+literal(who)+", "+literal(schema)+", 'CREATE')")

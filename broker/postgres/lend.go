@@ -171,7 +171,7 @@ func trusted(ctx context.Context, s *session, owner, of string) error {
 		case r[2] == "t" && s.version() < 16:
 			// Whoever has the rights can become the role here, and so make others that stay.
 			return unlent("%s belongs to role %s, %swhich can make roles or copy the server%s", of, owner, by, own)
-		case name == owner && r[4] != "t" && s.version() >= 16 && s.c.ParameterStatus("is_superuser") != "on":
+		case name == owner && r[4] != "t" && s.version() >= 16 && s.c.Parameter("is_superuser") != "on":
 			return unlent("%s belongs to role %s, which the role that makes those of tasks cannot grant: GRANT it with ADMIN OPTION", of, owner)
 		}
 	}

@@ -184,7 +184,7 @@ func TestMadeStays(t *testing.T) {
 	}
 	c := w.stays(url, "BEGIN", "CREATE TABLE public.late (x int)", "CREATE FUNCTION public.planted() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'", "CREATE VIEW public.spy AS SELECT * FROM customers")
 	end()
-	if _, err := (&session{c}).run(t.Context(), "COMMIT"); err != nil {
+	if _, err := ask(t.Context(), c, "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.owner("late"); got != Role(l.ID) {
@@ -199,7 +199,7 @@ func TestMadeStays(t *testing.T) {
 	}
 	c = w.stays(url, "BEGIN", "CREATE TABLE public.later (x int)", "INSERT INTO later VALUES (7)")
 	end()
-	if _, err := (&session{c}).run(t.Context(), "COMMIT"); err != nil {
+	if _, err := ask(t.Context(), c, "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
 	w.end(p, l)
@@ -221,7 +221,7 @@ func TestMadeStays(t *testing.T) {
 	}
 	c = w.stays(url, "BEGIN", "CREATE VIEW public.seen AS SELECT 1 AS x", "CREATE FUNCTION public.seen() RETURNS int LANGUAGE sql AS 'SELECT 1'")
 	end()
-	if _, err := (&session{c}).run(t.Context(), "COMMIT"); err != nil {
+	if _, err := ask(t.Context(), c, "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
 	w.end(p, l)

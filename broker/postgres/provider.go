@@ -14,6 +14,7 @@ import (
 
 	"ambit"
 	"ambit/broker"
+	"ambit/pgwire"
 	"ambit/store/row"
 )
 
@@ -55,7 +56,7 @@ type Provider struct {
 	groups []group
 
 	mu     sync.Mutex
-	secret map[string]string // by lease: what is tried when it should be dead
+	secret map[string][]byte // by lease: what is tried when it should be dead
 	closed bool
 	fault  func(step string) error // of tests
 }
@@ -83,7 +84,7 @@ func (s *Servers) Provider(c Config) (*Provider, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Provider{c: c, server: s.use(l), groups: groups(l.Database, c.Rights), secret: map[string]string{}}, nil
+	return &Provider{c: c, server: s.use(l), groups: groups(l.Database, c.Rights), secret: map[string][]byte{}}, nil
 }
 
 // FromRecipe makes the provider again that recipe is of.
@@ -116,7 +117,9 @@ func (p *Provider) Close() error {
 	if !p.closed {
 		p.closed = true
 		clear(p.c.Admin)
-		clear(p.secret)
+		for lease := range p.secret {
+			p.forget(lease)
+		}
 		p.server.leave()
 	}
 	return nil
@@ -148,7 +151,7 @@ func (p *Provider) Mint(ctx context.Context, o broker.Order) (broker.Credential,
 		return broker.Credential{}, err
 	}
 	password := random()
-	verifier, err := scramVerifier(password)
+	verifier, err := pgwire.Verifier(password)
 	if err != nil {
 		return broker.Credential{}, err
 	}
@@ -166,13 +169,20 @@ func (p *Provider) Mint(ctx context.Context, o broker.Order) (broker.Credential,
 	p.mu.Lock()
 	p.secret[o.Lease] = password
 	p.mu.Unlock()
-	return broker.Credential{Secret: ambit.NewSecret([]byte(Role(o.Lease) + "\n" + password)), Handle: oid}, nil
+	return broker.Credential{Secret: ambit.NewSecret(append([]byte(Role(o.Lease)+"\n"), password...)), Handle: oid}, nil
 }
 
-func random() string {
+// forget wipes a lease's password. The caller holds the lock.
+func (p *Provider) forget(lease string) {
+	clear(p.secret[lease])
+	delete(p.secret, lease)
+}
+
+// random is a password of 256 bits: nobody will guess it.
+func random() []byte {
 	var b [32]byte
 	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+	return hex.AppendEncode(nil, b[:])
 }
 
 // make makes the role and the groups that are missing, and returns its number.
@@ -289,7 +299,7 @@ func (p *Provider) settings(s *session) map[string]string {
 
 // version is the server's major version, 0 when it does not say.
 func (s *session) version() (n int) {
-	_, _ = fmt.Sscanf(s.c.ParameterStatus("server_version"), "%d", &n)
+	_, _ = fmt.Sscanf(s.c.Parameter("server_version"), "%d", &n)
 	return n
 }
 

@@ -12,16 +12,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"ambit/pgwire"
 )
 
 const (
 	connections = 4                // of the administrator, to one database
 	connectTime = 10 * time.Second // to open one
+	messageTime = 10 * time.Minute // for statements sent together; each has 30 s by the server's clock
 	idleTime    = 20 * time.Second // after which one that nobody uses is closed
 	lingerTime  = time.Minute      // after which a database that nobody uses is tidied up
 )
@@ -48,7 +50,7 @@ type server struct {
 }
 
 type idleConn struct {
-	c     *pgconn.PgConn
+	c     *pgwire.Client
 	since time.Time
 }
 
@@ -122,14 +124,8 @@ func (v *server) close() {
 	v.idle = nil
 	v.mu.Unlock()
 	for _, i := range idle {
-		hangUp(i.c)
+		i.c.Close()
 	}
-}
-
-func hangUp(c *pgconn.PgConn) {
-	ctx, stop := context.WithTimeout(context.Background(), time.Second)
-	defer stop()
-	_ = c.Close(ctx) // the server notices in any case
 }
 
 // with runs f with a connection of the administrator's. Everything that is run so
@@ -144,7 +140,7 @@ func (v *server) with(ctx context.Context, f func(context.Context, *session) err
 	c := v.take()
 	if c != nil {
 		err := f(ctx, &session{c})
-		if err == nil || !c.IsClosed() || ctx.Err() != nil {
+		if err == nil || !c.Closed() || ctx.Err() != nil {
 			v.give(c)
 			return err
 		}
@@ -157,7 +153,7 @@ func (v *server) with(ctx context.Context, f func(context.Context, *session) err
 	return f(ctx, &session{c})
 }
 
-func (v *server) take() *pgconn.PgConn {
+func (v *server) take() *pgwire.Client {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if n := len(v.idle); n > 0 {
@@ -169,9 +165,9 @@ func (v *server) take() *pgconn.PgConn {
 }
 
 // give takes a connection back; one that is in the middle of something is closed.
-func (v *server) give(c *pgconn.PgConn) {
-	if c.IsClosed() || c.TxStatus() != 'I' {
-		hangUp(c)
+func (v *server) give(c *pgwire.Client) {
+	if c.Closed() || c.Status() != 'I' {
+		c.Close()
 		return
 	}
 	v.mu.Lock()
@@ -181,7 +177,7 @@ func (v *server) give(c *pgconn.PgConn) {
 }
 
 func (v *server) closeIdle() {
-	var old []*pgconn.PgConn
+	var old []*pgwire.Client
 	v.mu.Lock()
 	for len(v.idle) > 0 && time.Since(v.idle[0].since) >= idleTime {
 		old = append(old, v.idle[0].c)
@@ -189,67 +185,55 @@ func (v *server) closeIdle() {
 	}
 	v.mu.Unlock()
 	for _, c := range old {
-		hangUp(c)
+		c.Close()
 	}
 }
 
 // connect opens a connection. What the environment or the files of the user's home
 // say of databases counts for nothing here.
-func (l login) connect(ctx context.Context, dial pgconn.DialFunc) (*pgconn.PgConn, error) {
-	c, err := pgconn.ParseConfig("host=127.0.0.1 port=1 user=x password=x dbname=x sslmode=disable passfile=/dev/null servicefile=/dev/null")
-	if err != nil {
-		return nil, errors.New("cannot connect to the database: the daemon's environment has settings of PostgreSQL that cannot be read; unset those that begin with PG")
-	}
+func (l login) connect(ctx context.Context, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*pgwire.Client, error) {
 	if dial == nil {
-		d := net.Dialer{Timeout: connectTime}
-		dial = d.DialContext
+		dial = (&net.Dialer{Timeout: connectTime}).DialContext
 	}
-	c.Host, c.Port, c.User, c.Password, c.Database, c.TLSConfig, c.Fallbacks = l.Host, l.Port, l.user, l.password, l.Database, l.TLS, nil
-	c.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
-	c.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) { return dial(ctx, network, l.Dial) }
-	c.ConnectTimeout = connectTime
-	c.ValidateConnect, c.AfterConnect, c.OnNotice, c.KerberosSrvName, c.KerberosSpn = nil, nil, nil, "", ""
-	c.RuntimeParams = map[string]string{
-		"application_name": "ambit broker", "search_path": "pg_catalog", "statement_timeout": "30s", "lock_timeout": "10s",
-		"client_min_messages": "error", "client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC",
-	}
-	conn, err := pgconn.ConnectConfig(ctx, c)
+	ctx, stop := context.WithTimeout(ctx, connectTime)
+	defer stop()
+	c, err := pgwire.Open(ctx, pgwire.Config{
+		Dial: func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", l.Dial) },
+		TLS:  l.TLS, User: l.user, Database: l.Database, Password: l.password,
+		Settings: map[string]string{
+			"application_name": "ambit broker", "search_path": "pg_catalog", "statement_timeout": "30s", "lock_timeout": "10s",
+			"client_min_messages": "error", "client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC",
+		},
+	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot connect to database %s at %s as %s: %w", l.Database, l.Dial, l.user, reason(err))
+		return nil, fmt.Errorf("cannot connect to database %s at %s as %s: %w%s", l.Database, l.Dial, l.user, err, l.advice(err))
 	}
-	return conn, nil
+	return c, nil
 }
 
-// reason is what a database said, without what pgconn adds of its settings.
-func reason(err error) error {
-	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pe
+// advice is what to do about an error of a login, where that is not plain.
+func (l login) advice(err error) string {
+	beyondASCII := func(c byte) bool { return c > 127 }
+	switch {
+	case errors.Is(err, pgwire.ErrGivesAway):
+		return ", and the role's password anew if it was set while password_encryption was md5"
+	case code(err) == wrongPassword && slices.ContainsFunc(l.password, beyondASCII):
+		// The database keeps a password as SASLprep (RFC 4013) makes it of what was typed.
+		return "; the password has letters that are not ASCII, and must be in Unicode's form NFKC"
 	}
-	if ne, ok := errors.AsType[*net.OpError](err); ok {
-		return ne
-	}
-	return err
+	return ""
 }
 
 // session is a connection of the administrator's.
-type session struct{ c *pgconn.PgConn }
+type session struct{ c *pgwire.Client }
 
 // run runs statements of our own making in one message and returns the rows of the
 // last one as text; NULL is "".
 func (s *session) run(ctx context.Context, sql string) ([][]string, error) {
-	results, err := s.c.Exec(ctx, sql).ReadAll()
-	if err != nil || len(results) == 0 {
-		return nil, err
-	}
-	var rows [][]string
-	for _, r := range results[len(results)-1].Rows {
-		row := make([]string, len(r))
-		for i, v := range r {
-			row[i] = string(v)
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
+	// A server that says nothing holds up one message and not the daemon.
+	ctx, stop := context.WithTimeout(ctx, messageTime)
+	defer stop()
+	return s.c.Query(ctx, sql)
 }
 
 // in runs f in a transaction that begins with a statement, and is rolled back when f
@@ -284,7 +268,11 @@ func (s *session) undone(ctx context.Context, err error) error {
 	return err
 }
 
-const lockTimedOut = "55P03" // lock_not_available
+// Errors by SQLSTATE.
+const (
+	lockTimedOut  = "55P03" // lock_not_available
+	wrongPassword = "28P01" // invalid_password
+)
 
 // free ends the sessions of leases that hold a lock of Ambit's in this database, that of
 // one of ids among them. None of them has a reason to.
@@ -313,14 +301,14 @@ func (s *session) free(ctx context.Context, ids ...string) error {
 }
 
 func (s *session) rollBack(ctx context.Context) {
-	if !s.c.IsClosed() && s.c.TxStatus() != 'I' {
+	if !s.c.Closed() && s.c.Status() != 'I' {
 		_, _ = s.run(context.WithoutCancel(ctx), "ROLLBACK") // a connection that is not idle after it is closed
 	}
 }
 
 // code is the SQLSTATE of an error, "" when it is not the database's.
 func code(err error) string {
-	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+	if pe, ok := errors.AsType[*pgwire.Error](err); ok {
 		return pe.Code
 	}
 	return ""
@@ -328,7 +316,7 @@ func code(err error) string {
 
 // conflict says whether an error is of two that change the catalog at once.
 func conflict(err error) bool {
-	pe, ok := errors.AsType[*pgconn.PgError](err)
+	pe, ok := errors.AsType[*pgwire.Error](err)
 	if !ok {
 		return false
 	}

@@ -22,7 +22,7 @@ func (w *world) stays(url string, statements ...string) *pgconn.PgConn {
 	}
 	w.t.Cleanup(func() { hangUp(c) })
 	for _, sql := range statements {
-		if _, err := (&session{c}).run(ctx, sql); err != nil {
+		if _, err := ask(ctx, c, sql); err != nil {
 			w.t.Fatalf("%s: %v", sql, err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestLeasesThatWillNotEnd(t *testing.T) {
 		if err := p.server.with(t.Context(), func(ctx context.Context, s *session) error { return s.free(ctx, l.ID) }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (&session{c}).run(t.Context(), "SELECT 1"); err != nil {
+		if _, err := ask(t.Context(), c, "SELECT 1"); err != nil {
 			t.Errorf("a session that holds nothing of Ambit's was ended: %v", err)
 		}
 		w.end(p, l)
@@ -167,7 +167,7 @@ func TestNoRightIsKept(t *testing.T) {
 		if name == "by what it prepared" {
 			sql = "EXECUTE d"
 		}
-		if _, err := (&session{c}).run(t.Context(), sql); code(err) != "42501" {
+		if _, err := ask(t.Context(), c, sql); code(err) != "42501" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

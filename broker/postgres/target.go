@@ -24,8 +24,8 @@ type Target struct {
 // login is what the administrator's URL holds.
 type login struct {
 	Target
-	user, password string
-	ca             []byte
+	user         string
+	password, ca []byte
 }
 
 // parse reads the administrator's URL,
@@ -44,7 +44,8 @@ func (c *Config) parse() (l login, err error) {
 	if err != nil {
 		return l, errors.New("it is no URL") // the error of Parse repeats it
 	}
-	l.password, _ = u.User.Password()
+	password, _ := u.User.Password()
+	l.password = []byte(password)
 	l.user, l.Host, l.Database = u.User.Username(), u.Hostname(), strings.TrimPrefix(u.Path, "/")
 	switch {
 	case u.Scheme != "postgres" && u.Scheme != "postgresql":
@@ -65,7 +66,7 @@ func (c *Config) parse() (l login, err error) {
 		return l, errors.New("it names no host: a Unix socket is not supported")
 	case l.Database == "":
 		return l, errors.New("it names no database")
-	case badText(l.user) || badText(l.password) || badText(l.Database):
+	case badText(l.user) || badText(password) || badText(l.Database):
 		return l, errors.New("it holds a zero byte")
 	}
 	if l.Dial == "" {

@@ -183,14 +183,14 @@ func TestNameUnderWhichItIsHandedOver(t *testing.T) {
 	}
 	c := x.stays(x.url, "BEGIN", "CREATE TABLE public.made (x int)")
 	end()
-	if _, err := (&session{c}).run(t.Context(), "COMMIT"); err != nil { // it is the lease's still
+	if _, err := ask(t.Context(), c, "COMMIT"); err != nil { // it is the lease's still
 		t.Fatal(err)
 	}
 	end, err = x.lend(x.p, x.l.ID, inSchema("create", "public"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&session{c}).run(t.Context(), "BEGIN; CREATE VIEW public.spy AS SELECT * FROM customers; GRANT SELECT ON spy TO PUBLIC; ALTER TABLE made RENAME TO other; ALTER VIEW spy RENAME TO made"); err != nil {
+	if _, err := ask(t.Context(), c, "BEGIN; CREATE VIEW public.spy AS SELECT * FROM customers; GRANT SELECT ON spy TO PUBLIC; ALTER TABLE made RENAME TO other; ALTER VIEW spy RENAME TO made"); err != nil {
 		t.Fatal(err)
 	}
 	over := make(chan struct{})
@@ -204,7 +204,7 @@ func TestNameUnderWhichItIsHandedOver(t *testing.T) {
 			waiting = len(x.exec(waits)) > 0
 		}
 	}
-	if _, err := (&session{c}).run(t.Context(), "COMMIT"); err != nil {
+	if _, err := ask(t.Context(), c, "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
 	<-over

@@ -24,12 +24,12 @@ func (u *upstream) ask(ms ...pgproto3.FrontendMessage) (got found, err error) {
 			return got, err
 		}
 	}
-	if _, err := u.conn.Write(b); err != nil {
+	if _, err := u.Net.Write(b); err != nil {
 		return got, err
 	}
 	var failed error
 	for {
-		kind, body, err := u.read()
+		kind, body, err := u.Read()
 		if err != nil {
 			return got, err
 		}

@@ -37,7 +37,7 @@ func (g *Gate) cancelRequest(ctx context.Context, a *agent, body []byte) {
 		}
 		defer g.drop(c)
 		c.SetDeadline(time.Now().Add(g.c.Limits.Handshake))
-		b, err := (&pgproto3.CancelRequest{ProcessID: s.up.pid, SecretKey: s.up.key}).Encode(nil)
+		b, err := (&pgproto3.CancelRequest{ProcessID: s.up.PID, SecretKey: s.up.Key}).Encode(nil)
 		if err == nil {
 			_, err = c.Write(b)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"ambit"
 	"ambit/gate"
+	"ambit/pgwire"
 )
 
 // dialError is a failure to reach a database: nothing was sent.
@@ -137,27 +138,7 @@ func (g *Gate) encrypt(ctx context.Context, c net.Conn, d *Database, host string
 	if roots == nil {
 		roots = x509.NewCertPool() // nil would mean the system's
 	}
-	if end, ok := ctx.Deadline(); ok {
-		c.SetDeadline(end)
-		defer c.SetDeadline(time.Time{})
-	}
-	if _, err := c.Write([]byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}); err != nil { // SSLRequest
-		return nil, err
-	}
-	// One byte and no more: what follows it unencrypted must not be read as if it
-	// were (CVE-2021-23222); TLS itself refuses it.
-	var answer [1]byte
-	if _, err := c.Read(answer[:]); err != nil {
-		return nil, err
-	}
-	if answer[0] != 'S' {
-		return nil, errors.New("the database does not speak TLS; turn it on there, or write tls: off for the service when nobody can be on the way")
-	}
-	t := tls.Client(c, &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}})
-	if err := t.HandshakeContext(ctx); err != nil {
-		return nil, err
-	}
-	return t, nil
+	return pgwire.Encrypt(ctx, c, &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}})
 }
 
 // unreached says what became of an action whose database could not be reached, and

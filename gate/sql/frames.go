@@ -3,9 +3,10 @@ package sql
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
+
+	"ambit/pgwire"
 )
 
 // frame is one message of the agent: its type and what follows the length.
@@ -83,34 +84,15 @@ func (f *frameReader) next() (frame, error) {
 	if n > maxSmall && !f.take(int(n)) {
 		return frame{}, &errProtocol{"the task holds too many large messages"}
 	}
-	body, err := readBody(f.r, int(n))
+	body, err := pgwire.ReadBody(f.r, int(n))
 	return frame{h[0], body}, err
 }
 
 func (f *frameReader) piece() (frame, error) {
 	n := min(f.copied, maxCopy)
-	body, err := readBody(f.r, n)
+	body, err := pgwire.ReadBody(f.r, n)
 	f.copied -= n
 	return frame{'d', body}, err
-}
-
-// readBody reads n bytes. What was not received yet is not allocated for: a length
-// that promises much and brings little costs little.
-func readBody(r io.Reader, n int) ([]byte, error) {
-	const first = 64 << 10
-	b := make([]byte, min(n, first))
-	for got := 0; ; {
-		k, err := io.ReadFull(r, b[got:])
-		if got += k; err != nil {
-			return nil, errors.Join(io.ErrUnexpectedEOF, err)
-		}
-		if got == n {
-			return b, nil
-		}
-		more := make([]byte, min(n, 2*len(b)))
-		copy(more, b)
-		b = more
-	}
 }
 
 // ready says whether a whole message is in the buffer already.

@@ -103,8 +103,8 @@ func (r *run) look(ctx context.Context, count string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer r.s.g.drop(u.conn)
-	defer context.AfterFunc(ctx, func() { u.conn.SetDeadline(time.Unix(1, 0)) })()
+	defer r.s.g.drop(u.Net)
+	defer context.AfterFunc(ctx, func() { u.Net.SetDeadline(time.Unix(1, 0)) })()
 	// The types of parameters that the new statements do not use must be told; those that
 	// the client gave decide what its bytes mean.
 	var oids []uint32
@@ -148,10 +148,10 @@ func (r *run) lookout(ctx context.Context) (*upstream, error) {
 		return nil, errors.New("the database could not be reached")
 	}
 	if end, ok := ctx.Deadline(); ok {
-		u.conn.SetDeadline(end)
+		u.Net.SetDeadline(end)
 	}
 	if _, err := u.ask(&pgproto3.Query{String: "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"}); err != nil {
-		r.s.g.drop(u.conn)
+		r.s.g.drop(u.Net)
 		return nil, err
 	}
 	return u, nil

@@ -19,7 +19,7 @@ func (s *session) readAs(settings map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for chosen := range settings {
-		for name, v := range s.up.params {
+		for name, v := range s.up.Params {
 			if readsValues(name) && strings.EqualFold(name, chosen) {
 				s.reading[name] = v
 			}

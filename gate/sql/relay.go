@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"ambit/pgwire"
 )
 
 // event is what the relay tells the session: kind is the message's type, and 0 when
@@ -35,11 +37,11 @@ var errEnded = errors.New("the database ended the connection")
 func (s *session) relay() error {
 	defer close(s.events)
 	for {
-		kind, n, err := s.up.header()
+		kind, n, err := s.up.Header()
 		if err == nil {
 			err = s.pass(kind, n)
 		}
-		if err == nil && s.up.r.Buffered() == 0 {
+		if err == nil && s.up.R.Buffered() == 0 {
 			err = s.out.flush()
 		}
 		if err != nil {
@@ -65,10 +67,10 @@ func (s *session) pass(kind byte, n int) error {
 	default: // COPY both ways, or what this protocol does not have here
 		return unexpected(kind, nil)
 	}
-	if n > maxMessage {
+	if n > pgwire.MaxMessage {
 		return unexpected(kind, nil)
 	}
-	body, err := readBody(s.up.r, n)
+	body, err := pgwire.ReadBody(s.up.R, n)
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (s *session) stream(kind byte, n int) error {
 	}
 	for n > 0 {
 		// What is in the buffer already, without another copy.
-		b, err := s.up.r.Peek(min(n, max(1, s.up.r.Buffered())))
+		b, err := s.up.R.Peek(min(n, max(1, s.up.R.Buffered())))
 		if err != nil {
 			return errors.Join(io.ErrUnexpectedEOF, err)
 		}
@@ -107,7 +109,7 @@ func (s *session) stream(kind byte, n int) error {
 			return err
 		}
 		n -= len(b)
-		if _, err := s.up.r.Discard(len(b)); err != nil {
+		if _, err := s.up.R.Discard(len(b)); err != nil {
 			return err
 		}
 	}
@@ -154,7 +156,7 @@ func (s *session) note(kind byte, body []byte) (ev event, show bool, err error) 
 		}
 		// So does where names are looked up, and who the session is, as far as the server
 		// tells (search_path since PostgreSQL 18): a call that was approved can change it.
-		if was, told := s.up.params[m.Name]; told && restedOn(m.Name) && m.Value != was {
+		if was, told := s.up.Params[m.Name]; told && restedOn(m.Name) && m.Value != was {
 			return ev, false, errors.New(m.Name + " was changed")
 		}
 		if readsValues(m.Name) {

@@ -137,7 +137,7 @@ func (g *Gate) serveSession(ctx context.Context, cancel context.CancelFunc, a *a
 		if err := s.calm(ctx, func() error { s.up, err = g.connect(ctx, s.db, l, st.settings); return err }); err != nil {
 			return g.unreached(ctx, p.Action(), err)
 		}
-		defer g.drop(s.up.conn)
+		defer g.drop(s.up.Net)
 		s.readAs(st.settings)
 		started = true
 		err = s.serve(ctx)
@@ -250,14 +250,14 @@ func (s *session) serve(ctx context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.relay() }()
-	cut := sync.OnceFunc(func() { s.up.conn.SetDeadline(time.Unix(1, 0)) }) // ends the relay, and what is being written
+	cut := sync.OnceFunc(func() { s.up.Net.SetDeadline(time.Unix(1, 0)) }) // ends the relay, and what is being written
 	defer func() {
 		cut()
 		for range s.events {
 		}
 		<-ended
 		s.outlived()
-		s.up.conn.Close()
+		s.up.Net.Close()
 		s.rest()
 	}()
 	stop := context.AfterFunc(ctx, cut)
@@ -290,7 +290,7 @@ var errTerminate = errors.New("the agent ended it")
 // gate's own for a CancelRequest.
 func (s *session) welcome(k cancelKey) error {
 	ms := []pgproto3.BackendMessage{&pgproto3.AuthenticationOk{}}
-	for name, v := range s.up.params {
+	for name, v := range s.up.Params {
 		ms = append(ms, &pgproto3.ParameterStatus{Name: name, Value: v})
 	}
 	ms = append(ms, &pgproto3.BackendKeyData{ProcessID: k.pid, SecretKey: binary.BigEndian.AppendUint32(nil, k.key)}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
@@ -373,7 +373,7 @@ func (s *session) write() error {
 	if err := s.enter(); err != nil {
 		return err
 	}
-	_, err := s.up.conn.Write(s.wbuf)
+	_, err := s.up.Net.Write(s.wbuf)
 	if s.wbuf = s.wbuf[:0]; cap(s.wbuf) > maxSmall {
 		s.wbuf = nil
 	}

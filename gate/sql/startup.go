@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"ambit"
+	"ambit/pgwire"
 )
 
 // Codes that stand where a startup message has its version (PostgreSQL 17, section
@@ -143,7 +144,7 @@ func (a *agent) packet() ([]byte, error) {
 	if n < 4 || n > maxStartup {
 		return nil, badProtocol("the startup message has no possible length")
 	}
-	return readBody(a.r, int(n))
+	return pgwire.ReadBody(a.r, int(n))
 }
 
 // echExtension is encrypted_client_hello (RFC 9849): the name inside could be

@@ -118,11 +118,11 @@ func (s *session) rest() {
 // of something, for a while. What was sent may still be on its way: it runs when it comes
 // there, and until then nobody sees it, neither here nor there.
 func (s *session) outlived() {
-	c, ok := s.up.conn.(interface{ CloseWrite() error }) // of TCP and of TLS
-	if !s.inside || !ok || s.up.conn.SetDeadline(time.Now().Add(2*s.g.c.Limits.Still)) != nil || c.CloseWrite() != nil {
+	c, ok := s.up.Net.(interface{ CloseWrite() error }) // of TCP and of TLS
+	if !s.inside || !ok || s.up.Net.SetDeadline(time.Now().Add(2*s.g.c.Limits.Still)) != nil || c.CloseWrite() != nil {
 		return
 	}
-	_, _ = io.Copy(io.Discard, s.up.conn)
+	_, _ = io.Copy(io.Discard, s.up.Net)
 }
 
 // alone waits until no other session of the database does anything and nothing of this
