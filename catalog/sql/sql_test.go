@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ambit/internal/ambittest"
 )
 
 // shared is one parser for all tests: compiling the grammar takes seconds.
-var shared = sync.OnceValue(func() *Parser { return NewParser("") })
+var shared = sync.OnceValue(func() *Parser { return NewParser(ambittest.CodeCache()) })
 
 // show writes what a statement would do as the corpus has it.
 func show(s Statement) string {

@@ -46,7 +46,7 @@ const rolePassword = "a-password-of-the-lease"
 
 // parser is one for all tests: it is made ready once.
 var parser = sync.OnceValues(func() (*sql.Parser, error) {
-	p := sql.NewParser("")
+	p := sql.NewParser(ambittest.CodeCache())
 	return p, p.Start()
 })
 

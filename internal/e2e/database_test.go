@@ -78,9 +78,11 @@ const psql = "psql=$(ls -d /usr/lib/postgresql/*/bin/psql | tail -1)\n"
 // without, with whatever password; none of them holds the lease.
 func TestDatabaseClients(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	users(t, func(t *testing.T, uid int) {
 		d := newShopDatabase(t)
 		h := ambittest.NewHome(t, uid)
+		h.Compiled(t)
 		h.Grants(t, "uses: [node, python]\n"+d.grants())
 		copyModules(t, "../../bin/agents/node_modules", filepath.Join(h.Workspace, "node_modules"))
 		h.Own(t)
@@ -170,8 +172,10 @@ func copyModules(t *testing.T, from, to string) {
 // deleted them: reading passes, and nothing else that it tries changes a row.
 func TestReportTask(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	d := newShopDatabase(t)
 	h := ambittest.NewHome(t, ambittest.Users()[0])
+	h.Compiled(t)
 	h.Grants(t, "uses: [node]\n"+d.grants())
 	attempts := []string{
 		"DELETE FROM orders", "DROP TABLE orders", "DROP SCHEMA public CASCADE", "TRUNCATE orders", "WITH d AS (DELETE FROM orders RETURNING *) SELECT count(*) FROM d",
@@ -240,8 +244,10 @@ func quoteShell(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''
 // person approves runs once, and no other row, no second time.
 func TestChangeFreeze(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	d := newShopDatabase(t)
 	h := ambittest.NewHome(t, ambittest.Users()[len(ambittest.Users())-1])
+	h.Compiled(t)
 	h.Grants(t, d.grants()+`ask:
   - shop: public.orders
     operations: [update, delete]

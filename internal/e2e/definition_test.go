@@ -14,11 +14,13 @@ import (
 // makes is that owner's when the task is over. The database tells.
 func TestApprovedDefinitions(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	d := newShopDatabase(t)
 	d.Query(t, "shop", `CREATE ROLE keeper; ALTER SCHEMA public OWNER TO keeper; ALTER TABLE orders OWNER TO keeper; ALTER TABLE customers OWNER TO keeper;
 		CREATE TABLE old (x int); ALTER TABLE old OWNER TO keeper; CREATE TABLE supers (x int); CREATE SEQUENCE numbers; ALTER SEQUENCE numbers OWNER TO keeper;
 		CREATE PROCEDURE closes() LANGUAGE sql AS 'UPDATE orders SET total = 0 WHERE id = 1'; REVOKE ALL ON PROCEDURE closes() FROM PUBLIC; ALTER PROCEDURE closes() OWNER TO keeper; ALTER PROCEDURE closes() SECURITY DEFINER`)
 	h := ambittest.NewHome(t, ambittest.Users()[len(ambittest.Users())-1])
+	h.Compiled(t)
 	h.Grants(t, d.grants()+`ask:
   - shop: ["public.*", shop]
     operations: [create, alter, drop, call, upkeep]

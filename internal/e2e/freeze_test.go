@@ -13,9 +13,11 @@ import (
 // another, which does the same, nor in its own when it comes too late. The rows tell.
 func TestApprovalsAreOneTasksAndEnd(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	const life = 20 * time.Second
 	d := newShopDatabase(t)
 	h := ambittest.NewHome(t, ambittest.Users()[len(ambittest.Users())-1])
+	h.Compiled(t)
 	h.Grants(t, d.grants()+`ask:
   - shop: public.orders
     operations: [update]

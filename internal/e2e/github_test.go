@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"ambit/internal/ambittest"
 )
@@ -58,7 +57,7 @@ const narrow = `{"permissions":{"contents":"write","issues":"read","metadata":"r
 // spent wants every token to be for what the grants give, and none to be left.
 func spent(t *testing.T, g *ambittest.GitHub, h *ambittest.Home) {
 	t.Helper()
-	if !ambittest.Eventually(10*time.Second, func() bool { return len(g.Live()) == 0 }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { return len(g.Live()) == 0 }) {
 		t.Errorf("tokens outlive the task: %v\n%s", g.Live(), h.Do(t, "leases"))
 	}
 	asked := g.Find("POST", "/app/installations/815/access_tokens")
@@ -254,7 +253,7 @@ echo "second $code"
 		}
 		// Who asks while the kernel still takes connections for the one that is dying gets
 		// an error; who asks again starts the next.
-		if !ambittest.Eventually(30*time.Second, func() bool { return h.Do(t, "tasks").Code == 0 }) {
+		if !ambittest.Eventually(ambittest.Patience, func() bool { return h.Do(t, "tasks").Code == 0 }) {
 			t.Fatal("no daemon can be started")
 		}
 		h.File(t, "go", "")

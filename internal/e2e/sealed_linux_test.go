@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"ambit/internal/ambittest"
 )
@@ -35,7 +34,7 @@ func TestTheGatekeeperIsSealed(t *testing.T) {
 		}
 		h.File(t, "go", "")
 		want(t, run.wait(t), 0)
-		if !ambittest.Eventually(10*time.Second, func() bool { _, err := os.Lstat(doors[0]); return os.IsNotExist(err) }) {
+		if !ambittest.Eventually(ambittest.Patience, func() bool { _, err := os.Lstat(doors[0]); return os.IsNotExist(err) }) {
 			t.Error("the door is left behind")
 		}
 		verified(t, h)

@@ -9,10 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"ambit/internal/ambittest"
 )
 
 // shared is one grammar for all tests: compiling it takes seconds.
-var shared = sync.OnceValue(func() *Grammar { return New("") })
+var shared = sync.OnceValue(func() *Grammar { return New(ambittest.CodeCache()) })
 
 func texts(t *testing.T, text string) (out []string) {
 	t.Helper()
@@ -159,7 +161,7 @@ func FuzzGrammar(f *testing.F) {
 
 // TestMistakesAmongOthers has errors come when places are kept, and when they are not.
 func TestMistakesAmongOthers(t *testing.T) {
-	g := New("")
+	g := New(ambittest.CodeCache())
 	for range 3 {
 		for range 2 {
 			var syntax *SyntaxError

@@ -5,7 +5,7 @@ import "testing"
 // TestSame: trees are the same when their statements say the same, however they are
 // spaced, and not when anything in them is another.
 func TestSame(t *testing.T) {
-	g := New("")
+	g := shared()
 	tree := func(text string) *Node {
 		list, err := g.Parse(text)
 		if err != nil || len(list) != 1 {
