@@ -133,7 +133,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 func TestFollowSeesDurableRecordsInOrder(t *testing.T) {
 	dir, k := t.TempDir(), newKey(t)
 	l := newLog(t, dir, k, Options{Segment: MinSegment})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	follow := func(seq func(func(Record, error) bool)) {

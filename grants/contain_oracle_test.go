@@ -349,7 +349,7 @@ func TestContainIsBounded(t *testing.T) {
 		if word, _, r := answer(t, g, g); word == "not within" {
 			t.Errorf("%+v", r)
 		}
-		if d := time.Since(begin); d > 20*time.Second {
+		if d := time.Since(begin); d > time.Minute {
 			t.Errorf("it takes %v", d)
 		}
 	}

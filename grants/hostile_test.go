@@ -44,7 +44,7 @@ func TestHostileSizes(t *testing.T) {
 		if !ok || len(es) == 0 || len(es) > MaxErrors {
 			t.Errorf("%s: %v", name, err)
 		}
-		if d := time.Since(begin); d > 20*time.Second {
+		if d := time.Since(begin); d > time.Minute {
 			t.Errorf("%s took %v", name, d)
 		}
 		if n := len(fmt.Sprint(err)); n > 64<<10 {

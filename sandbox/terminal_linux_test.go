@@ -190,7 +190,7 @@ func (p *person) stands(s Spec, script string) *Sandbox {
 	box, err := Start(p.t.Context(), s)
 	must(p.t, err)
 	must(p.t, box.Go())
-	end := time.AfterFunc(20*time.Second, func() { _ = box.Kill() })
+	end := time.AfterFunc(time.Minute, func() { _ = box.Kill() })
 	p.t.Cleanup(func() { end.Stop() })
 	return box
 }

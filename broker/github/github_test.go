@@ -419,7 +419,7 @@ func TestSlow(t *testing.T) {
 		t.Errorf("it counts as dead while GitHub makes it: %v, %v", usable, err)
 	}
 	close(thinking)
-	if !ambittest.Eventually(10*time.Second, func() bool {
+	if !ambittest.Eventually(ambittest.Patience, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return len(p.leases[o.Lease].asking) == 0

@@ -103,7 +103,7 @@ func openHouse(dir string, live error, at *steps) (*house, error) {
 }
 
 func (h *house) close() {
-	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), ambittest.Patience)
 	defer stop()
 	h.servers.Close(ctx)
 	h.steps.Close()
@@ -410,7 +410,7 @@ func TestDatabaseDownAtTheStart(t *testing.T) {
 		}
 		return all[0]
 	}
-	if !ambittest.Eventually(20*time.Second, func() bool { return seen().Trouble.Tries >= 2 }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { return seen().Trouble.Tries >= 2 }) {
 		t.Errorf("it was not tried again: %+v", seen())
 	}
 	if x := seen().Trouble; x.Err == nil || !x.Next.After(x.Since) || strings.Contains(x.Err.Error(), pg.Password.Value) {
@@ -422,7 +422,7 @@ func TestDatabaseDownAtTheStart(t *testing.T) {
 	}
 	h.mu.Unlock()
 	pg.Start(t)
-	if !ambittest.Eventually(30*time.Second, func() bool { return h.Ending() == 0 }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { return h.Ending() == 0 }) {
 		t.Errorf("not ended: %+v", seen())
 	}
 	stop()

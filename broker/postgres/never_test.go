@@ -80,7 +80,7 @@ func (w *world) apart(c Config) *Provider {
 	}
 	w.t.Cleanup(func() {
 		p.Close()
-		ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 		defer stop()
 		_ = servers.Close(ctx)
 	})

@@ -143,7 +143,7 @@ func worldOn(t testing.TB, pg *ambittest.Postgres, db string) *world {
 		CREATE TABLE "odd ""name%" (x int);
 		CREATE SCHEMA back; CREATE TABLE back.stock (n int); CREATE TABLE back.secret (n int)`)
 	t.Cleanup(func() {
-		ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, stop := context.WithTimeout(context.Background(), ambittest.Patience)
 		defer stop()
 		if err := w.servers.Close(ctx); err != nil {
 			t.Errorf("Close: %v", err)
@@ -445,7 +445,7 @@ func TestSessionsEnd(t *testing.T) {
 		}()
 	}
 	live := "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-	if !ambittest.Eventually(20*time.Second, func() bool { return len(w.exec(live)) == 3 }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { return len(w.exec(live)) == 3 }) {
 		t.Fatalf("%d sessions are live", len(w.exec(live)))
 	}
 	w.end(p, l)
@@ -468,7 +468,7 @@ func TestRenewedSessionsGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := row.Lease{ID: o.Lease, Handle: c.Handle}
-	if !ambittest.Eventually(20*time.Second, func() bool { return !w.usable(c.Secret.Reveal()) }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { return !w.usable(c.Secret.Reveal()) }) {
 		t.Error("a login after the end")
 	}
 	if err := p.Renew(t.Context(), l, time.Now().Add(time.Minute)); err != nil || !w.usable(c.Secret.Reveal()) {
@@ -586,7 +586,7 @@ func TestAdministratorWithCreaterole(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { _, err := query(url, "SELECT pg_sleep(60)"); ended <- err }()
-	if !ambittest.Eventually(20*time.Second, func() bool {
+	if !ambittest.Eventually(ambittest.Patience, func() bool {
 		return len(w.exec("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")) == 1
 	}) {
 		t.Fatal("no session")

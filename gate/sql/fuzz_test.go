@@ -120,7 +120,7 @@ func (s *tallies) runs(t testing.TB, code []byte) {
 	if err := <-ended; err != nil && strings.Contains(err.Error(), "timeout") {
 		t.Errorf("%x: the session hangs", code)
 	}
-	if !ambittest.Eventually(30*time.Second, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.ends) == len(s.intents) }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.ends) == len(s.intents) }) {
 		t.Fatalf("%x: actions have no outcome", code)
 	}
 	let := 0

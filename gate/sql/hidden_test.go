@@ -322,7 +322,7 @@ func TestWhatIsHeld(t *testing.T) {
 	}
 	w.plays(t, says("EZE 54000", bindOf("one more", "s", "x"), end), says("CZI", queryOf("ROLLBACK")), says("TDCZI", queryOf("SELECT 1")))
 	w.c.Close()
-	if !ambittest.Eventually(30*time.Second, func() bool { return s.gate.held.Load() == 0 }) {
+	if !ambittest.Eventually(ambittest.Patience, func() bool { return s.gate.held.Load() == 0 }) {
 		t.Errorf("%d bytes are held for nobody", s.gate.held.Load())
 	}
 }

@@ -67,7 +67,7 @@ func (f *front) open() *wire {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { w.c.Close() })
-	w.c.SetDeadline(time.Now().Add(20 * time.Second))
+	w.c.SetDeadline(time.Now().Add(time.Minute))
 	if failed, err := w.start(nil); failed != nil || err != nil {
 		f.t.Fatal(failed, err)
 	}
@@ -217,7 +217,7 @@ func TestHostileStarts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.SetDeadline(time.Now().Add(20 * time.Second))
+		c.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := c.Write([]byte(b)); err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +295,7 @@ func TestUpstreamsThatLie(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.c.Close()
-			w.c.SetDeadline(time.Now().Add(30 * time.Second))
+			w.c.SetDeadline(time.Now().Add(time.Minute))
 			failed, err := w.start(nil)
 			if failed == nil || failed.Severity != "FATAL" {
 				t.Errorf("the agent got %+v, %v", failed, err)
@@ -328,7 +328,7 @@ func TestNoLeaseNoCause(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.c.Close()
-	w.c.SetDeadline(time.Now().Add(30 * time.Second))
+	w.c.SetDeadline(time.Now().Add(time.Minute))
 	failed, err := w.start(nil)
 	if failed == nil || !strings.Contains(failed.Detail, "no-credential") || strings.Contains(w.got.String(), "chief") || strings.Contains(w.got.String(), "10.1.2.3") {
 		t.Errorf("the agent got %+v, %v", failed, err)

@@ -183,7 +183,7 @@ func (s *shop) url(settings string) string {
 
 func (s *shop) connect(settings string) *pgx.Conn {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), ambittest.Patience)
 	defer cancel()
 	c, err := pgx.Connect(ctx, s.url(settings))
 	if err != nil {
@@ -271,7 +271,7 @@ func TestCopyListenCursors(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.pg.Query(t, "shop", "NOTIFY news, 'hello'")
-	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
+	wait, cancel := context.WithTimeout(ctx, ambittest.Patience)
 	defer cancel()
 	if m, err := c.WaitForNotification(wait); err != nil || m.Payload != "hello" {
 		t.Fatal(m, err)
@@ -450,7 +450,7 @@ func TestCancel(t *testing.T) {
 	c := s.connect("sslmode=disable")
 	done := make(chan error, 1)
 	go func() { _, err := c.PgConn().Exec(t.Context(), "SELECT pg_sleep(60)").ReadAll(); done <- err }()
-	if !ambittest.Eventually(20*time.Second, func() bool {
+	if !ambittest.Eventually(ambittest.Patience, func() bool {
 		return s.pg.Query(t, "shop", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND usename = 'ambit_task'") == "1"
 	}) {
 		t.Fatal("the statement does not run")
@@ -495,7 +495,7 @@ func TestPortalThatDidNotBegin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.c.Close()
-	w.c.SetDeadline(time.Now().Add(30 * time.Second))
+	w.c.SetDeadline(time.Now().Add(ambittest.Patience))
 	if failed, err := w.start(map[string]string{"database": "shop"}); failed != nil || err != nil {
 		t.Fatal(failed, err)
 	}
