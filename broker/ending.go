@@ -134,16 +134,16 @@ func (b *Broker) queue(s *service, p Provider, l row.Lease, busy, never bool) *e
 
 // attempt tries to end a lease, which nobody else tries meanwhile.
 func (b *Broker) attempt(ctx context.Context, e *ending) (err error) {
-	ctx, stop := context.WithCancel(ctx)
+	within, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(e.halted, stop)()
 	if e.provider == nil {
 		e.provider, err = b.remake(e)
 	}
 	if err == nil {
-		err = b.endLease(ctx, e)
+		err = b.endLease(within, e)
 	}
-	if err == nil {
+	if err == nil { // which ends what is within the attempt, and goes on itself
 		return b.finished(ctx, e)
 	}
 	b.mu.Lock()
