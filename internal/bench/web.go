@@ -43,21 +43,25 @@ func (b *bench) web(seconds int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	direct := fmt.Sprintf("https://127.0.0.1:%d/", port)
-	proxied := fmt.Sprintf("https://127.0.0.1:%d/", mitm)
-	var got [3][2]load
+	records, err := b.mitmproxyThatRecords(port)
+	if err != nil {
+		return false, err
+	}
+	const inside = 0 // as an agent
+	var got [4][2]load
 	for i, conns := range []int{1, 8} {
-		if got[0][i], err = b.wrk(conns, seconds, direct); err != nil {
-			return false, err
-		}
-		if got[1][i], err = b.wrk(conns, seconds, proxied); err != nil {
-			return false, err
-		}
-		if got[2][i], err = b.wrkInside(conns, seconds); err != nil {
-			return false, err
+		for w, port := range []int{port, mitm, inside, records} {
+			if port == inside {
+				got[w][i], err = b.wrkInside(conns, seconds)
+			} else {
+				got[w][i], err = b.wrk(conns, seconds, fmt.Sprintf("https://127.0.0.1:%d/", port))
+			}
+			if err != nil {
+				return false, err
+			}
 		}
 	}
-	for i, name := range []string{"direct", "mitmproxy", "ambit"} {
+	for i, name := range []string{"direct", "mitmproxy", "ambit", "mitm records"} {
 		fmt.Printf("      %-12s p50 at 1 connection %7.3f ms   at 8 connections %9.0f/s, p50 %7.3f ms\n", name,
 			ms(got[i][0].p50), got[i][1].rate, ms(got[i][1].p50))
 	}
@@ -70,15 +74,37 @@ func (b *bench) web(seconds int) (bool, error) {
 	return line("gatekeeper resident after 10,000 requests", m, 40, "MiB", true) && a && c, nil
 }
 
-func (b *bench) mitmproxy(port int) (int, error) {
+func (b *bench) mitmproxy(port int, more ...string) (int, error) {
 	p, err := freePort()
 	if err != nil {
 		return 0, err
 	}
-	c := exec.Command("mitmdump", "-q", "--mode", fmt.Sprintf("reverse:https://127.0.0.1:%d", port), "-p", strconv.Itoa(p),
-		"--ssl-insecure", "--set", "confdir="+b.path("mitm"), "--set", "modify_headers=/~q/Authorization/Bearer bench-secret")
+	c := exec.Command("mitmdump", append([]string{"-q", "--mode", fmt.Sprintf("reverse:https://127.0.0.1:%d", port), "-p", strconv.Itoa(p),
+		"--ssl-insecure", "--set", "confdir=" + b.path("mitm"), "--set", "modify_headers=/~q/Authorization/Bearer bench-secret"}, more...)...)
 	return p, b.background(c, p)
 }
+
+// mitmproxyThatRecords does what Ambit does beside it, as an addon of mitmproxy's: a
+// record of each request is durable before it goes out, and one of its answer follows.
+func (b *bench) mitmproxyThatRecords(port int) (int, error) {
+	script := fmt.Sprintf(recorder, b.path("mitm.log"))
+	if err := os.WriteFile(b.path("recorder.py"), []byte(script), 0o600); err != nil {
+		return 0, err
+	}
+	return b.mitmproxy(port, "-s", b.path("recorder.py"))
+}
+
+const recorder = `import json, os, time
+fd = os.open(%q, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+def record(kind, flow, **more):
+    r = flow.request
+    os.write(fd, json.dumps(dict(kind=kind, time=time.time(), method=r.method, url=r.pretty_url, **more)).encode() + b"\n")
+def request(flow):
+    record("intent", flow)
+    os.fdatasync(fd)
+def response(flow):
+    record("outcome", flow, status=flow.response.status_code)
+`
 
 func (b *bench) wrk(conns, seconds int, url string) (load, error) {
 	return parse(b.command("wrk", "-t1", "-c"+strconv.Itoa(conns), fmt.Sprintf("-d%ds", seconds), "--latency", url))
