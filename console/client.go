@@ -1,11 +1,10 @@
 package console
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,10 +15,20 @@ type Client struct{ h *http.Client }
 
 var _ Desk = (*Client)(nil)
 
-// NewClient makes a client that dials each connection with dial.
+// NewClient makes a client that dials each connection with dial. A daemon that goes
+// away while it is asked is asked again, by another connection, when it is certain that
+// it did nothing; else the error is [ErrLost].
 func NewClient(dial func(context.Context) (net.Conn, error)) *Client {
 	t := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := dial(ctx)
+			if err != nil {
+				return nil, unreachable{err}
+			}
+			return c, nil
+		},
+		// A body is sent when the daemon says that it reads it: until then nothing was done.
+		ExpectContinueTimeout: againFor,
 	}
 	return &Client{h: &http.Client{Transport: t}}
 }
@@ -72,12 +81,18 @@ func (c *Client) Resolve(ctx context.Context, r Resolve) (q Question, err error)
 	return q, c.do(ctx, "POST", "/v1/resolve", r, &q)
 }
 
-// Stop ends the daemon when no task is live.
-func (c *Client) Stop(ctx context.Context) error { return c.do(ctx, "POST", "/v1/stop", nil, nil) }
+// Stop ends the daemon when no task is live. One that has ended meanwhile is no error.
+func (c *Client) Stop(ctx context.Context) error {
+	err := c.do(ctx, "POST", "/v1/stop", nil, nil)
+	if errors.Is(err, ErrLost) {
+		return nil
+	}
+	return err
+}
 
 // Watch streams questions.
 func (c *Client) Watch(ctx context.Context, each func(Question) error) error {
-	res, err := c.send(ctx, "GET", "/v1/watch", nil)
+	res, _, err := c.send(ctx, "GET", "/v1/watch", nil)
 	if err != nil {
 		return err
 	}
@@ -89,7 +104,7 @@ func (c *Client) Watch(ctx context.Context, each func(Question) error) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("cannot watch: the daemon ended the stream: %w", err)
+			return fmt.Errorf("cannot watch: %w", ErrLost)
 		}
 		if err := each(q); err != nil {
 			return err
@@ -102,47 +117,4 @@ func query(all bool) string {
 		return "?all=1"
 	}
 	return ""
-}
-
-func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
-	res, err := c.send(ctx, method, path, in)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if out == nil {
-		_, err = io.Copy(io.Discard, res.Body)
-		return err
-	}
-	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-		return fmt.Errorf("cannot read the daemon's answer: %w", err)
-	}
-	return nil
-}
-
-func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
-	var b bytes.Buffer
-	if in != nil {
-		if err := json.NewEncoder(&b).Encode(in); err != nil {
-			return nil, err
-		}
-	}
-	// The host is never looked up: every connection goes to the socket.
-	req, err := http.NewRequestWithContext(ctx, method, "http://ambit"+path, &b)
-	if err != nil {
-		return nil, err
-	}
-	res, err := c.h.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("cannot reach the daemon: %w", err)
-	}
-	if res.StatusCode == http.StatusOK {
-		return res, nil
-	}
-	defer res.Body.Close()
-	f := &Fault{Status: res.StatusCode}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxBody)).Decode(f); err != nil || f.Msg == "" {
-		f.Msg = "the daemon answered " + res.Status
-	}
-	return nil, f
 }

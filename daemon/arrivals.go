@@ -45,3 +45,10 @@ func (a *arrivals) admit(pid int) (leave func(), ok bool) {
 		}
 	}), true
 }
+
+// any says whether some connection may still get a task.
+func (a *arrivals) any() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.all > 0
+}

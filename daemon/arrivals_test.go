@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ambit/config"
 	"ambit/daemon/wire"
 )
 
@@ -107,4 +108,25 @@ func TestATaskIsNoArrival(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestAnArrivalIsNeeded: the daemon does not leave under a gatekeeper that is about to
+// enrol its task.
+func TestAnArrivalIsNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Daemon{ctx: t.Context(), busy: time.Now()}
+		d.settings.Idle = config.Duration(time.Second)
+		c := silent(d)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if d.idle() {
+			t.Error("nobody needs the daemon, it says")
+		}
+		c.Close()
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		if !d.idle() {
+			t.Error("it stays for nobody")
+		}
+	})
 }

@@ -93,7 +93,11 @@ func Run(ctx context.Context, h config.Home, build string, compile Compile) erro
 		return err
 	}
 	if err := d.open(ctx); err != nil {
+		ended := ctx.Err() != nil
 		d.close()
+		if ended {
+			return nil // it was asked to before it was there
+		}
 		return err
 	}
 	defer d.close()
@@ -211,14 +215,27 @@ func (d *Daemon) serve(ctx context.Context) error {
 	}
 	l := d.look()
 	web := &http.Server{Handler: console.Handler(d), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
-	defer web.Close()
 	defer d.ids.Watch(d.changed)()
+	defer d.farewell(web)
 	go web.Serve(newFreeListener(people))
 	go d.acceptGates(gates)
 	d.working.Go(func() { d.broker.Serve(ctx, complainOfLeases) })
 	d.reconcile(l)
 	d.sweep(ctx)
 	return nil
+}
+
+// answerFor is how long what people have asked for is answered when the daemon ends.
+const answerFor = 2 * time.Second
+
+// farewell answers what people have asked for, and takes no more. Whoever is on the
+// way asks the next daemon.
+func (d *Daemon) farewell(web *http.Server) {
+	d.stop() // whoever watches sees the end
+	ctx, stop := context.WithTimeout(context.Background(), answerFor)
+	defer stop()
+	web.Shutdown(ctx)
+	web.Close()
 }
 
 func (d *Daemon) acceptGates(ln net.Listener) {
@@ -267,10 +284,10 @@ func (d *Daemon) ending() bool { return d.ctx.Err() != nil }
 
 func (d *Daemon) idle() bool {
 	// Not under the lock: the authority tells of changes under its own.
-	live := len(d.ids.Tasks())
+	live, arriving := len(d.ids.Tasks()), d.arrivals.any()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.sessions) > 0 || live > 0 || d.broker.Ending() > 0 {
+	if len(d.sessions) > 0 || live > 0 || arriving || d.broker.Ending() > 0 {
 		d.busy = time.Now()
 	}
 	return time.Since(d.busy) > time.Duration(d.settings.Idle)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -27,7 +28,8 @@ func Desk(ctx context.Context, h config.Home) (*console.Client, error) {
 		return nil, err
 	}
 	first.Close()
-	return console.NewClient(dialer(h, personSocket)), nil
+	// A daemon that ends meanwhile is followed by another.
+	return console.NewClient(func(ctx context.Context) (net.Conn, error) { return connect(ctx, h, personSocket) }), nil
 }
 
 // LiveDesk is Desk for a daemon that is live already; the error says that
@@ -40,6 +42,22 @@ func LiveDesk(ctx context.Context, h config.Home) (*console.Client, error) {
 	first.Close()
 	return console.NewClient(dialer(h, personSocket)), nil
 }
+
+// NextDesk waits for a daemon that another starts.
+func NextDesk(ctx context.Context, h config.Home) (*console.Client, error) {
+	for {
+		if c, err := LiveDesk(ctx, h); err == nil {
+			return c, nil
+		}
+		select {
+		case <-time.After(nextPoll):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+const nextPoll = 200 * time.Millisecond
 
 // Gone waits until no daemon of the home answers.
 func Gone(ctx context.Context, h config.Home) error {
@@ -232,6 +250,7 @@ func (d *Daemon) Resolve(ctx context.Context, r console.Resolve) (console.Questi
 func (d *Daemon) Watch(ctx context.Context, each func(console.Question) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer context.AfterFunc(d.ctx, cancel)()
 	changes := d.desk.Watch(ctx)
 	for _, it := range d.desk.List() {
 		if err := each(question(it)); err != nil {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,10 +23,16 @@ var keepEnv = [...]string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "
 const (
 	startTimeout = 10 * time.Second
 	startPoll    = 2 * time.Millisecond
+
+	// How long another daemon that holds the home has to answer before a start is
+	// tried again.
+	firstRestart = 50 * time.Millisecond
+	lastRestart  = time.Second
 )
 
 // connect dials a socket of the live daemon, and starts one when there is
-// none.
+// none. One that is just ending holds the home for a moment longer than it
+// listens: then the next is started as soon as it can be.
 func connect(ctx context.Context, h config.Home, name string) (net.Conn, error) {
 	if c, err := dial(ctx, h.Run(), name); err == nil {
 		return c, nil
@@ -38,11 +46,19 @@ func connect(ctx context.Context, h config.Home, name string) (net.Conn, error) 
 	}
 	defer log.Close()
 	from, _ := log.Seek(0, 2)
-	died, err := spawn(h, log)
-	if err != nil {
-		return nil, err
+	said := func() string { return tail(log, from) }
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for wait := firstRestart; ; wait = min(2*wait, lastRestart) {
+		died, err := spawn(h, log)
+		if err != nil {
+			return nil, err
+		}
+		c, err := await(ctx, h, name, died, wait, said)
+		if c != nil || err != nil {
+			return c, err
+		}
 	}
-	return await(ctx, h, name, died, func() string { return tail(log, from) })
 }
 
 // spawn starts a daemon in its own session. The channel tells its end.
@@ -66,14 +82,13 @@ func spawn(h config.Home, log *os.File) (<-chan error, error) {
 	return died, nil
 }
 
-// await dials until the daemon answers. One that ends may have lost the race
-// against another that is starting: so the wait goes on for a moment.
-func await(ctx context.Context, h config.Home, name string, died <-chan error, said func() string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
+// await dials until the daemon answers. It returns nothing when the one that was
+// started has ended for no fault of its own, and none answers within the time given:
+// another is starting, or ending.
+func await(ctx context.Context, h config.Home, name string, died <-chan error, wait time.Duration, said func() string) (net.Conn, error) {
 	tick := time.NewTicker(startPoll)
 	defer tick.Stop()
-	var grace <-chan time.Time
+	var again <-chan time.Time
 	for {
 		c, err := dial(ctx, h.Run(), name)
 		if err == nil {
@@ -82,16 +97,14 @@ func await(ctx context.Context, h config.Home, name string, died <-chan error, s
 		select {
 		case <-tick.C:
 		case e := <-died:
-			died = nil
-			wait := 2 * time.Second
-			if e != nil && !errors.Is(e, errLostRace(e)) {
-				wait = 0
+			if e != nil && !passing(e) {
+				return nil, fmt.Errorf("cannot start the daemon: %s", orElse(said(), err.Error()))
 			}
-			grace = time.After(wait)
-		case <-grace:
-			return nil, fmt.Errorf("cannot start the daemon: %s", orElse(said(), err.Error()))
+			died, again = nil, time.After(wait)
+		case <-again:
+			return nil, nil
 		case <-ctx.Done():
-			return nil, fmt.Errorf("cannot start the daemon: it did not answer within %v: %s", startTimeout, orElse(said(), err.Error()))
+			return nil, fmt.Errorf("cannot start the daemon: none answered within %v: %s", startTimeout, orElse(said(), err.Error()))
 		}
 	}
 }
@@ -99,19 +112,19 @@ func await(ctx context.Context, h config.Home, name string, died <-chan error, s
 // ExitSecond is the exit status of a daemon that found another one live.
 const ExitSecond = 3
 
-// errLostRace returns e itself when it says that another daemon was first.
-func errLostRace(e error) error {
-	if x, ok := errors.AsType[*exec.ExitError](e); ok && x.ExitCode() == ExitSecond {
-		return e
-	}
-	return nil
+// passing says whether a daemon ended because another one holds the home, or by a
+// signal: the next start can be a better one.
+func passing(e error) bool {
+	x, ok := errors.AsType[*exec.ExitError](e)
+	return ok && (x.ExitCode() == ExitSecond || !x.Exited())
 }
 
-// tail returns what the daemon wrote since from, its last words first cut.
+// tail returns what daemons wrote since from, their last words first cut; of the same
+// line again and again, one.
 func tail(f *os.File, from int64) string {
 	b := make([]byte, 2048)
 	n, _ := f.ReadAt(b, from)
-	return string(b[:n])
+	return strings.Join(slices.Compact(strings.Split(strings.TrimSpace(string(b[:n])), "\n")), "\n")
 }
 
 func orElse(s, t string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -256,7 +257,7 @@ func watchCmd() *cobra.Command {
 	ans := c.Flags().Bool("answer", false, "ask for yes or no on this terminal")
 	hangup := c.Flags().Int("hang-up", -1, "end when this descriptor does")
 	c.Flags().MarkHidden("hang-up")
-	c.RunE = withDesk(func(ctx context.Context, d *console.Client, _ []string) error {
+	c.RunE = func(c *cobra.Command, _ []string) error {
 		in := bufio.NewReader(os.Stdin)
 		if *hangup >= 0 {
 			go func() {
@@ -264,7 +265,7 @@ func watchCmd() *cobra.Command {
 				os.Exit(0) // a read from the terminal may be under way
 			}()
 		}
-		return d.Watch(ctx, func(q console.Question) error {
+		return watch(c.Context(), func(ctx context.Context, d *console.Client, q console.Question) error {
 			if *task != "" && q.Task != ambit.TaskID(*task) {
 				return nil
 			}
@@ -280,8 +281,62 @@ func watchCmd() *cobra.Command {
 			printQuestion(os.Stdout, q)
 			return nil
 		})
-	})
+	}
 	return c
+}
+
+// watch shows each change of a question once, by one daemon after the other. It
+// starts the first only: one that a person stopped stays away until it is needed.
+func watch(ctx context.Context, each func(context.Context, *console.Client, console.Question) error) error {
+	h, err := home()
+	if err != nil {
+		return err
+	}
+	d, err := daemon.Desk(ctx, h)
+	if err != nil {
+		return err
+	}
+	seen := map[string]string{} // states by ticket
+	one := func(q console.Question) error {
+		if seen[q.Ticket] == q.State {
+			return nil
+		}
+		err := each(ctx, d, q)
+		if err == nil {
+			seen[q.Ticket] = q.State
+		}
+		return err
+	}
+	for first := true; ; first = false {
+		if err = missed(ctx, d, seen, one); err == nil {
+			err = d.Watch(ctx, one)
+		}
+		d.Close()
+		gone := errors.Is(err, console.ErrLost) || !first && errors.Is(err, console.ErrNobody)
+		if !gone || ctx.Err() != nil {
+			return err
+		}
+		if d, err = daemon.NextDesk(ctx, h); err != nil {
+			return err
+		}
+	}
+}
+
+// missed shows what became of questions while there was no daemon to watch.
+func missed(ctx context.Context, d *console.Client, seen map[string]string, one func(console.Question) error) error {
+	for ticket, state := range seen {
+		if state != "open" && state != "approved" {
+			continue
+		}
+		q, err := d.Question(ctx, ticket)
+		if err == nil {
+			err = one(q)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // answer asks for one answer. No answer in time, or another word than yes, is
@@ -295,6 +350,9 @@ func answer(ctx context.Context, d *console.Client, q console.Question, in *bufi
 	r := console.Resolve{Ticket: q.Ticket, Digest: q.Digest, Approve: strings.TrimSpace(line) == "yes"}
 	if q, err = d.Resolve(ctx, r); err != nil {
 		fmt.Fprintln(out, "ambit:", err)
+		if errors.Is(err, console.ErrLost) {
+			return err // the next daemon asks again when it is open still
+		}
 		return nil
 	}
 	fmt.Fprintln(out, q.State, q.Ticket)

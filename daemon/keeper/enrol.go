@@ -7,9 +7,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
+	"time"
 
 	"ambit"
 	"ambit/config"
@@ -54,21 +56,28 @@ func (k *keeper) applyTo(ctx context.Context, connect connecting) (*daemon.Appli
 }
 
 // applied waits for the task's id, from a daemon that is started when none was
-// live.
+// live. One that is about to end may take the connection and never answer: nothing
+// was begun then, and the next one is asked.
 func (k *keeper) applied(ctx context.Context) (id ambit.TaskID, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	if k.applicant != nil {
-		if id, err = k.applicant.Task(ctx); err == nil {
-			return id, nil
+	for {
+		if k.applicant == nil {
+			if k.applicant, err = k.applyTo(ctx, daemon.Gatekeeper); err != nil {
+				return "", err
+			}
 		}
-		k.applicant.Close() // that daemon was about to end
+		id, err = k.applicant.Task(ctx)
+		if err == nil || !errors.Is(err, wire.ErrClosed) || ctx.Err() != nil {
+			return id, err
+		}
+		k.applicant.Close()
+		k.applicant = nil
+		time.Sleep(applyAgain)
 	}
-	if k.applicant, err = k.applyTo(ctx, daemon.Gatekeeper); err != nil {
-		return "", err
-	}
-	return k.applicant.Task(ctx)
 }
+
+const applyAgain = 10 * time.Millisecond
 
 // enrol asks for an identity; enrolled waits for it.
 func (k *keeper) enrol(secrets map[string]wire.Secret) error {
@@ -83,12 +92,20 @@ func (k *keeper) enrol(secrets map[string]wire.Secret) error {
 			clear(s.Value)
 		}
 	}()
-	return k.applicant.Send(e)
+	return lost(k.applicant.Send(e))
+}
+
+// lost says of a daemon that went away what became of the task.
+func lost(err error) error {
+	if errors.Is(err, wire.ErrClosed) {
+		return fmt.Errorf("%w: the daemon ended, and the command was not started; run it again", err)
+	}
+	return err
 }
 
 func (k *keeper) enrolled(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	k.link, k.task, err = k.applicant.Enrolled(ctx)
-	return err
+	return lost(err)
 }

@@ -276,7 +276,7 @@ func (k *keeper) recordStart(ctx context.Context, confined sandbox.Report) error
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if _, err := k.link.Start(ctx, wire.Start{Walls: report(k.box.Report(), confined)}); err != nil {
-		return fmt.Errorf("cannot record the start: %w", err)
+		return fmt.Errorf("cannot record the start, and so the command was not run: %w", err)
 	}
 	return nil
 }
