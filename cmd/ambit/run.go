@@ -38,7 +38,7 @@ log; a connection to a port that no line names is refused at once and leaves no 
 
 The exit status is the command's own; 128 and the signal when one ended it; 125 when Ambit
 refuses to start it, 126 when it cannot be executed, 127 when it is not found, 124 when the task was
-ended by its expiry or by ` + "`ambit revoke`" + `.`,
+ended by its expiry or by ` + "`ambit revoke`" + `. A signal that comes before the command is started ends the task.`,
 		Example: "  ambit run -- claude\n  ambit run --grants fix.yaml -- sh -c 'go test ./...'",
 	}
 	f := newRunFlags(c.Flags())
@@ -136,7 +136,9 @@ func runTask(ctx context.Context, o keeper.Options) error {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
 	o.Signals = signals
 	st, err := keeper.Run(context.WithoutCancel(ctx), o)
-	if e, ok := errors.AsType[*keeper.Ended](err); ok {
+	if e, ok := errors.AsType[*keeper.Ended](err); ok && e.Signal != 0 {
+		return status{128 + int(e.Signal), e.Error()}
+	} else if ok {
 		return status{exitEnded, e.Error()}
 	}
 	if err != nil {

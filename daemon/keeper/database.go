@@ -86,25 +86,34 @@ func (k *keeper) startReader() {
 	go func() { k.readerReady <- k.reader.Start() }()
 }
 
-// awaitReader waits until statements can be read, and says what takes so long.
-func (k *keeper) awaitReader() error {
+// awaitReader waits until statements can be read, and says what takes so long. A task
+// that is ended meanwhile does not wait: what is compiled then is left behind, and kept
+// only when it is whole.
+func (k *keeper) awaitReader(ctx context.Context) error {
 	select {
 	case err := <-k.readerReady:
 		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-time.After(time.Second):
 	}
 	if k.o.Stderr != nil {
 		fmt.Fprintln(k.o.Stderr, "ambit: PostgreSQL's grammar is being compiled, which takes some seconds when it is used first")
 	}
-	return <-k.readerReady
+	select {
+	case err := <-k.readerReady:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // makeDatabases makes the gate of the task's databases, when it has any.
-func (k *keeper) makeDatabases(t gate.Task) (err error) {
+func (k *keeper) makeDatabases(ctx context.Context, t gate.Task) (err error) {
 	if k.reader == nil {
 		return nil
 	}
-	if err := k.awaitReader(); err != nil {
+	if err := k.awaitReader(ctx); err != nil {
 		return fmt.Errorf("cannot read SQL: %w", err)
 	}
 	k.databases, err = gatesql.New(gatesql.Config{

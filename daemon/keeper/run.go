@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -41,7 +40,7 @@ type Options struct {
 	Lookup func(string) (string, bool)
 
 	// Signals are passed on to the command. After SIGTERM or SIGHUP it has a few
-	// seconds to end.
+	// seconds to end. Until there is a command, each ends the task.
 	Signals <-chan os.Signal
 
 	Stdin, Stdout, Stderr *os.File
@@ -76,12 +75,16 @@ type keeper struct {
 	names       *names.Resolver
 	ca          *web.Authority
 	box         *sandbox.Sandbox
+	going       chan struct{} // closed when the command goes
 	stop        context.CancelCauseFunc
 }
 
 // Ended is the error of a task that was ended by somebody's word, or the
 // clock's.
-type Ended struct{ By, Why string }
+type Ended struct {
+	By, Why string
+	Signal  syscall.Signal // that came before there was a command; 0 for none
+}
 
 // Error says who ended it and why.
 func (e *Ended) Error() string { return "the task was ended by " + e.By + ": " + e.Why }
@@ -91,13 +94,19 @@ func (e *Ended) Error() string { return "the task was ended by " + e.By + ": " +
 func Run(ctx context.Context, o Options) (sandbox.Status, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	k := &keeper{o: o, stop: stop}
+	k := &keeper{o: o, stop: stop, going: make(chan struct{})}
+	done := make(chan struct{})
+	defer close(done)
+	go k.signals(done)
 	defer func() {
 		if k.link != nil {
 			k.link.Close()
 		}
 	}()
 	st, err := k.run(ctx)
+	if e, ok := errors.AsType[*Ended](context.Cause(ctx)); ok && err != nil {
+		err = e // whatever failed then failed because of it
+	}
 	k.end(st, err)
 	if k.link != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), settleTime)
@@ -119,7 +128,9 @@ func (k *keeper) run(ctx context.Context) (st sandbox.Status, err error) {
 			k.applicant.Close()
 		}
 	}()
-	if err := k.load(); err != nil {
+	// It may read SQL, and the first to do so compiles its grammar for seconds, which
+	// nothing can stop: it is left behind.
+	if err := await(ctx, k.load); err != nil {
 		return st, err
 	}
 	streams := sandbox.Streams{Terminal: k.o.Terminal, Stdin: k.o.Stdin, Stdout: k.o.Stdout, Stderr: k.o.Stderr}
@@ -217,7 +228,7 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 	if k.o.Elsewhere && k.o.Prompt == nil && k.asks() {
 		fmt.Fprintln(k.o.Stderr, "ambit: what the grants ask you about waits for you in another window: ambit watch --answer")
 	}
-	if err := k.makeGate(); err != nil {
+	if err := k.makeGate(ctx); err != nil {
 		return sandbox.Status{}, err
 	}
 	defer k.closeGates()
@@ -243,9 +254,13 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 	if err := errors.Join(k.recordStart(ctx, confined), <-sealed); err != nil {
 		return sandbox.Status{}, err
 	}
+	if ctx.Err() != nil {
+		return sandbox.Status{}, context.Cause(ctx)
+	}
 	if err := k.box.Go(); err != nil {
 		return sandbox.Status{}, err
 	}
+	close(k.going)
 	return k.wait(ctx)
 }
 
@@ -289,7 +304,6 @@ func (k *keeper) wait(ctx context.Context) (sandbox.Status, error) {
 		k.stop(&Ended{By: "the clock", Why: "the task expired at " + k.task.Expires.Local().Format(time.TimeOnly)})
 	})
 	defer expired.Stop()
-	go k.signals(done)
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -312,24 +326,6 @@ func (k *keeper) wait(ctx context.Context) (sandbox.Status, error) {
 		return st, fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
 	return st, err
-}
-
-// endGrace is how long a command has to end after it was asked to.
-const endGrace = 5 * time.Second
-
-// signals passes on what the person's terminal or system sends.
-func (k *keeper) signals(done <-chan struct{}) {
-	for {
-		select {
-		case s := <-k.o.Signals:
-			k.box.Signal(s)
-			if s == syscall.SIGTERM || s == syscall.SIGHUP {
-				time.AfterFunc(endGrace, func() { k.stop(&Ended{By: "the system", Why: "it did not end after " + s.String()}) })
-			}
-		case <-done:
-			return
-		}
-	}
 }
 
 // end records the end of the task, once.
@@ -355,7 +351,7 @@ func (k *keeper) end(st sandbox.Status, err error) {
 func clip(s string, most int) string { return s[:min(len(s), most)] }
 
 // makeGate makes the task's resolver, pipeline and web gate.
-func (k *keeper) makeGate() (err error) {
+func (k *keeper) makeGate(ctx context.Context) (err error) {
 	t := gate.Task{ID: k.task.Task, Agent: k.grants.File().Agent.Value}
 	k.names = names.New(k.plan.hosts, k.refusedName)
 	live := grants.NewLive(k.grants.Grants, time.Now)
@@ -375,7 +371,7 @@ func (k *keeper) makeGate() (err error) {
 		Foresee:      k.foresee,
 		Placeholders: marks, Alert: k.alert, Authority: k.ca, Roots: k.roots,
 	})
-	return errors.Join(err, k.makeDatabases(t))
+	return errors.Join(err, k.makeDatabases(ctx, t))
 }
 
 // foresee looks ahead at a verdict, as if no limit were used up.
@@ -389,31 +385,4 @@ func (k *keeper) closeGates() {
 	if k.databases != nil {
 		k.databases.Close()
 	}
-}
-
-// gates has the records say what a gate refused before the grants were asked.
-type gates struct{ *grants.Live }
-
-// Decide implements [pipeline.Decider].
-func (g gates) Decide(a *ambit.Action) ambit.Decision {
-	d := g.Live.Decide(a)
-	why, ok := a.Args[web.ArgRefused]
-	if ok && a.Service == "" && d.Verdict == ambit.Deny && !strings.HasPrefix(why, web.CodeNoRoute+":") {
-		d.By, d.Why = "gate", why
-	}
-	return d
-}
-
-// asker counts what a person approved before the action goes on.
-type asker struct {
-	pipeline.Asker
-	live *grants.Live
-}
-
-func (a asker) Ask(ctx context.Context, q pipeline.Question) (pipeline.Answer, error) {
-	ans, err := a.Asker.Ask(ctx, q)
-	if err == nil && ans.Approved {
-		err = a.live.Spend(&q.Action)
-	}
-	return ans, err
 }

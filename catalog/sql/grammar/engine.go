@@ -3,9 +3,12 @@ package grammar
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -66,20 +69,38 @@ func (e *engine) ready(ctx context.Context) error {
 		return fmt.Errorf("cannot read SQL: cannot compile the grammar: %w", err)
 	}
 	e.rt, e.code = rt, c
-	giveBack()
+	if giveBack() && e.dir != "" {
+		sweep(e.dir, time.Now().Add(-halfLife))
+	}
 	return nil
+}
+
+// halfLife is how old a half that is written must be to be nobody's any more.
+const halfLife = time.Hour
+
+// sweep removes what processes that were ended while they kept the compiled code left
+// of it. It is never used: what is whole has another name. What cannot be removed stays.
+func sweep(dir string, before time.Time) {
+	halves, _ := filepath.Glob(filepath.Join(dir, "wazero-*", "*.tmp"))
+	for _, p := range halves {
+		if fi, err := os.Lstat(p); err == nil && fi.ModTime().Before(before) {
+			os.Remove(p)
+		}
+	}
 }
 
 // compiling is more garbage than loading compiled code leaves, in bytes.
 const compiling = 64 << 20
 
-// giveBack returns the memory of a compilation to the machine. The collector would
-// keep 250 MiB for minutes.
-func giveBack() {
+// giveBack returns the memory of a compilation to the machine, when there was one. The
+// collector would keep 250 MiB for minutes.
+func giveBack() (compiled bool) {
 	var m runtime.MemStats
-	if runtime.ReadMemStats(&m); m.HeapSys-m.HeapReleased > compiling {
-		debug.FreeOSMemory()
+	if runtime.ReadMemStats(&m); m.HeapSys-m.HeapReleased <= compiling {
+		return false
 	}
+	debug.FreeOSMemory()
+	return true
 }
 
 // instance is one copy of libpg_query with a memory of its own.
