@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"ambit/internal/ambittest"
 )
 
 // elsewhere names the test that runs a command which cannot be run here.
@@ -114,12 +116,20 @@ type place struct {
 func repository(t *testing.T, bin string) place {
 	t.Helper()
 	p := place{dir: filepath.Join(t.TempDir(), "project")}
-	p.env = append(os.Environ(), "AMBIT_HOME="+filepath.Join(t.TempDir(), "state"), "HOME="+t.TempDir(), "PATH="+bin+":"+os.Getenv("PATH"))
+	state := filepath.Join(t.TempDir(), "state")
+	p.env = append(os.Environ(), "AMBIT_HOME="+state, "HOME="+t.TempDir(), "PATH="+bin+":"+os.Getenv("PATH"))
 	if err := os.Mkdir(p.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	run(t, p, "git init -q && git config user.email you@example.com && git config user.name You")
-	t.Cleanup(func() { run(t, p, "ambit daemon stop") })
+	t.Cleanup(func() {
+		run(t, p, "ambit daemon stop")
+		// It answers before it ends, and what it still writes is in the way of those who tidy up.
+		h := ambittest.Home{Dir: p.dir, State: state}
+		if !ambittest.Eventually(ambittest.Patience, func() bool { return len(h.Processes()) == 0 }) {
+			t.Errorf("left behind: %v", h.Processes())
+		}
+	})
 	return p
 }
 
