@@ -64,7 +64,8 @@ type Task struct {
 	Started    time.Time    `json:"started"`
 	Expires    time.Time    `json:"expires"`
 	Ended      time.Time    `json:"ended,omitzero"`
-	Status     int          `json:"exit_status"` // -1: it has none, or nobody knows it
+	Status     int          `json:"exit_status"`   // -1: it has none, or nobody knows it
+	Why        string       `json:"why,omitempty"` // it was revoked, or never started
 }
 
 // StateUnknown is of a task that was live when the daemon went away, and whose

@@ -56,7 +56,7 @@ func (s *session) enrol(ctx context.Context, in wire.Enrol) (any, error) {
 		s.grants, s.judge = &k, s.d.newJudge(e.Task.ID, func() (kept, error) { return k, nil })
 	})
 	if err != nil {
-		s.d.finish(e.Task.ID, wire.End{Status: -1, Detail: "it was not taken up"})
+		s.d.finish(e.Task.ID, wire.End{Status: -1, Detail: "it was not taken up"}, false)
 		s.d.clean(e.Task.ID)
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (s *session) prove(in wire.Prove) answer {
 		err = s.take(t, func() {
 			s.judge = s.d.newJudge(t.ID, func() (kept, error) { return s.d.kept(t.ID) })
 			_, missing := os.Stat(s.d.keptAt(t.ID)) // it is written when the start is recorded
-			s.started = missing == nil
+			s.started = missing == nil || s.d.begun(&t) == startRecorded
 		})
 	}
 	if err == nil {
@@ -227,8 +227,9 @@ func (s *session) end(in wire.End) answer {
 	return wire.Waits(func(context.Context) (any, error) { return struct{}{}, s.finish(in) })
 }
 
-// finish ends a task's leases, questions and identity, and records the end.
-func (d *Daemon) finish(id ambit.TaskID, e wire.End) error {
+// finish ends a task's leases, questions and identity, and records the end. started
+// is false for one whose command certainly never ran.
+func (d *Daemon) finish(id ambit.TaskID, e wire.End, started bool) error {
 	ctx := context.Background()
 	t, _ := d.ids.Task(id)
 	d.broker.End(ctx, id)
@@ -238,13 +239,19 @@ func (d *Daemon) finish(id ambit.TaskID, e wire.End) error {
 		exit = -1
 	}
 	if d.ids.Live(id) == nil {
-		if err := d.ids.End(ctx, id, exit); err != nil {
+		end := func() error { return d.ids.End(ctx, id, exit) }
+		if !started {
+			end = func() error {
+				return d.ids.EndUnstarted(ctx, id, approval.SafeLines("it was never started: "+e.Detail, 400))
+			}
+		}
+		if err := end(); err != nil {
 			fmt.Fprintln(stderr(), "ambit daemon:", err)
 		}
 	}
 	_, err := d.log.Append(ctx, audit.Record{
 		Type: audit.TaskEnd, Task: string(id), Agent: t.Agent, Kind: "task", Resource: string(id), Detail: e.Detail,
-		Data: data(map[string]any{"exit_status": e.Status, "state": d.state(id)}),
+		Data: data(map[string]any{"exit_status": e.Status, "state": d.state(id), "started": started}),
 	})
 	return err
 }

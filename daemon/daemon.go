@@ -40,7 +40,8 @@ type Daemon struct {
 	since    time.Time
 
 	log    *audit.Log
-	public string // the log's verifier key
+	public string          // the log's verifier key
+	tail   func() *written // of the log of the daemons before
 	store  *store.Store
 	ids    *identity.Authority
 	desk   *approval.Desk
@@ -139,6 +140,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	if _, err := d.log.Append(ctx, audit.Record{Type: audit.DaemonStart, Data: data(map[string]any{"build": d.build, "pid": os.Getpid()})}); err != nil {
 		return err
 	}
+	d.tail = d.logTail()
 	d.store = store.New(d.home.Store())
 	if err := d.store.Ready(ctx); err != nil {
 		return err

@@ -115,7 +115,7 @@ func (d *Daemon) Tasks(ctx context.Context, all bool) ([]console.Task, error) {
 		}
 		out = append(out, console.Task{
 			ID: t.ID, Agent: t.Agent, Owner: t.Owner, Purpose: t.Purpose, SPIFFEID: t.SPIFFE, OnBehalfOf: t.OnBehalfOf, Command: t.Command,
-			Workspace: t.Workspace, PID: t.PID, State: state, Started: t.Started, Expires: t.Expires, Ended: t.Ended, Status: t.Exit,
+			Workspace: t.Workspace, PID: t.PID, State: state, Started: t.Started, Expires: t.Expires, Ended: t.Ended, Status: t.Exit, Why: approval.SafeLines(t.EndWhy, 300),
 		})
 	}
 	return out, nil

@@ -55,7 +55,7 @@ func (d *Daemon) recall(t identity.Task) {
 			if d.attached(t.ID) {
 				return
 			}
-			d.finish(t.ID, wire.End{Status: -1, Detail: "its gatekeeper did not come back"})
+			d.finishLost(&t, "its gatekeeper did not come back")
 		case <-d.ctx.Done():
 			s.hangUp()
 			return

@@ -66,7 +66,7 @@ func (d *Daemon) endGone(t *identity.Task) bool {
 	if !gatekeeperGone(t) || d.attached(t.ID) {
 		return false
 	}
-	d.finish(t.ID, wire.End{Status: -1, Detail: "its gatekeeper ended while the daemon was away: how the command ended is not known"})
+	d.finishLost(t, "its gatekeeper ended while the daemon was away")
 	return true
 }
 

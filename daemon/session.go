@@ -225,13 +225,13 @@ func (s *session) gone() {
 // finish ends the session's task, once. From here on the session takes none.
 func (s *session) finish(e wire.End) error {
 	s.mu.Lock()
-	task, over := s.task, s.over
+	task, over, started := s.task, s.over, s.started || e.Status >= 0
 	s.ended, s.over = true, true
 	s.mu.Unlock()
 	if over || task == "" {
 		return nil
 	}
-	return s.d.finish(task, e)
+	return s.d.finish(task, e, started)
 }
 
 // parse reads an action that the gatekeeper says is canonical and of this
@@ -268,6 +268,9 @@ func (s *session) start(in wire.Start) answer {
 	t, ok := s.d.ids.Task(s.taskID())
 	if !ok {
 		return fail(errNoTask)
+	}
+	if err := s.knows(t.ID); err != nil {
+		return fail(err)
 	}
 	s.mu.Lock()
 	again, k := s.started, s.grants

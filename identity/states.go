@@ -95,6 +95,11 @@ func (a *Authority) End(ctx context.Context, id ambit.TaskID, exit int) error {
 	return a.endOne(ctx, id, row.TaskEnd{State: row.TaskEnded, Exit: exit})
 }
 
+// EndUnstarted ends a live task whose command was never started. why is kept.
+func (a *Authority) EndUnstarted(ctx context.Context, id ambit.TaskID, why string) error {
+	return a.endOne(ctx, id, row.TaskEnd{State: row.TaskEnded, Why: why, Exit: row.NoExit})
+}
+
 // Revoke ends a live task and everything that it started, and no other. by and
 // why are kept. Watchers are told before the store is asked.
 func (a *Authority) Revoke(ctx context.Context, id ambit.TaskID, by, why string) error {

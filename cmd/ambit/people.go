@@ -71,6 +71,8 @@ func printTasks(w io.Writer, ts []console.Task) error {
 	for _, k := range ts {
 		exit := "-"
 		switch {
+		case k.State == "ended" && k.Status < 0 && k.Why != "":
+			exit = "not run"
 		case k.State == "ended" && k.Status < 0:
 			exit = "unknown"
 		case k.State == "ended":
