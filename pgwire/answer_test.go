@@ -218,7 +218,7 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 					before(p)
 					stop()
 					b := make([]byte, 64<<10)
-					for !bytes.HasSuffix(p.heard.Bytes(), []byte("X\x00\x00\x00\x04")) {
+					for !bytes.HasSuffix(p.heard.all(), []byte("X\x00\x00\x00\x04")) {
 						if _, err := p.in.Read(b); err != nil {
 							t.Errorf("it does not say that it goes: %v", err)
 							break

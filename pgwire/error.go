@@ -17,7 +17,7 @@ import (
 type Error struct {
 	Severity string // in the server's language
 	Code     string // SQLSTATE
-	Message  string // as it was sent
+	Message  string // as it was sent, of at most 16 KiB
 	fatal    bool   // the server ends the connection
 }
 
@@ -56,8 +56,12 @@ func newError(m *pgproto3.ErrorResponse) *Error {
 	if word == "" {
 		word = m.Severity
 	}
-	return &Error{Severity: m.Severity, Code: m.Code, Message: m.Message, fatal: word == "FATAL" || word == "PANIC"}
+	// Errors are kept: what could not be ended is remembered with its reason.
+	return &Error{Severity: begin(m.Severity, 64), Code: begin(m.Code, 5), Message: begin(m.Message, 16<<10), fatal: word == "FATAL" || word == "PANIC"}
 }
+
+// begin is a copy of the first n bytes of s.
+func begin(s string, n int) string { return strings.Clone(s[:min(len(s), n)]) }
 
 // unreadable is the error of a message that is none of its kind.
 func unreadable(kind byte) error {

@@ -25,16 +25,34 @@ const password = "s3cr3t of the house"
 // peer is the server's side of one connection, as a test has it.
 type peer struct {
 	net.Conn
-	heard *bytes.Buffer // all that the client sent
+	heard *ear // all that the client sent
 	in    io.Reader
 }
 
-// host serves each connection by the next of scripts, the last again and again, and says
-// what was heard over all of them.
+// ear keeps what is heard.
+type ear struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (e *ear) Write(b []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.b = append(e.b, b...)
+	return len(b), nil
+}
+
+func (e *ear) all() []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return bytes.Clone(e.b)
+}
+
+// host serves each connection by the next of scripts, the last again and again. What it
+// must never hear in the clear is looked for when all are over.
 type host struct {
 	config Config
-	mu     sync.Mutex
-	heard  []*bytes.Buffer
+	never  string
 	wg     sync.WaitGroup
 }
 
@@ -44,45 +62,40 @@ func serve(t testing.TB, scripts ...func(*peer)) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{config: Config{
+	h := &host{never: "s3cr3t", config: Config{
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
 		},
 		User: "chief", Database: "shop", Password: []byte(password),
 	}}
+	var heard []*ear
 	h.wg.Go(func() {
 		for n := 0; ; n++ {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			p := &peer{Conn: c, heard: &bytes.Buffer{}}
+			p := &peer{Conn: c, heard: &ear{}}
 			p.in = io.TeeReader(c, p.heard)
-			h.mu.Lock()
-			h.heard = append(h.heard, p.heard)
-			h.mu.Unlock()
+			heard = append(heard, p.heard)
 			h.wg.Go(func() {
 				defer c.Close()
 				scripts[min(n, len(scripts)-1)](p)
+				_ = c.(*net.TCPConn).CloseWrite()
+				_, _ = io.Copy(io.Discard, p.in)
 			})
 		}
 	})
 	t.Cleanup(func() {
 		l.Close()
 		h.wg.Wait()
+		for _, x := range heard {
+			if all := x.all(); bytes.Contains(all, []byte(h.never)) {
+				t.Errorf("it hears %q in %q", h.never, all)
+			}
+		}
 	})
 	return h
-}
-
-// all is everything that was heard, once nobody speaks any more.
-func (h *host) all() string {
-	var b strings.Builder
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, x := range h.heard {
-		b.Write(x.Bytes())
-	}
-	return b.String()
 }
 
 // packet reads a message without a type: a startup message or a request.

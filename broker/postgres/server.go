@@ -54,10 +54,12 @@ type idleConn struct {
 	since time.Time
 }
 
-// use finds the server of a login, or begins it. Each use is ended by leave.
+// use finds the server of a login, which it takes over, or begins it. Each use is ended
+// by leave.
 func (s *Servers) use(l login) *server {
 	// Who trusts somebody else must not be given a connection that this one opened.
-	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %v %q %v", l.user, l.password, l.Host, l.Dial, l.Database, l.TLS != nil, l.ca, l.TLS != nil && l.TLS.InsecureSkipVerify))
+	password := sha256.Sum256(l.password)
+	key := sha256.Sum256(fmt.Appendf(nil, "%q %x %q %q %q %v %q %v", l.user, password, l.Host, l.Dial, l.Database, l.TLS != nil, l.ca, l.TLS != nil && l.TLS.InsecureSkipVerify))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
@@ -67,6 +69,8 @@ func (s *Servers) use(l login) *server {
 	if v == nil {
 		v = &server{all: s, key: key, login: l, slots: make(chan struct{}, connections)}
 		s.open[key] = v
+	} else {
+		clear(l.password) // it is there already
 	}
 	v.users++
 	if v.linger != nil {
@@ -96,6 +100,7 @@ func (s *Servers) forget(v *server) {
 	s.mu.Unlock()
 	if gone {
 		v.close()
+		clear(v.login.password)
 	}
 }
 
