@@ -77,7 +77,7 @@ func logCmd() *cobra.Command {
 	fl.StringVar(&f.Operation, "operation", "", "only this operation")
 	fl.StringVar(&f.Verdict, "verdict", "", "only allow, ask or deny")
 	fl.StringVar(&f.Effect, "effect", "", "only read, write or irreversible")
-	fl.StringSliceVar(&f.Types, "type", nil, "only these types: task.start, task.end, intent, outcome, refusal, alert, question, question.expired, answer, lease, revoke")
+	fl.StringSliceVar(&f.Types, "type", nil, "only these types: task.start, task.end, intent, outcome, refusal, alert, question, question.expired, answer, lease, lease.written-off, revoke")
 	since := fl.Duration("since", 0, "only the last 10m, 2h, …")
 	outcome := fl.String("outcome", "", "only performed, refused, failed or unknown")
 	follow := fl.BoolP("follow", "f", false, "go on as the log grows")
