@@ -86,7 +86,7 @@ func TestSocketTraffic(t *testing.T) {
 		"plain": func(*house, *Config) {}} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, echoSocket(closed), opt)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 			defer cancel()
 			c := h.dialSocket(ctx)
 			for _, kind := range []websocket.MessageType{websocket.MessageText, websocket.MessageBinary} {
