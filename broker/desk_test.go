@@ -52,7 +52,10 @@ func (l *ledger) AddLease(_ context.Context, v row.Lease) error {
 	return err
 }
 
-func (l *ledger) MoveLease(_ context.Context, m row.LeaseMove) error {
+func (l *ledger) MoveLease(ctx context.Context, m row.LeaseMove) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ok, err := l.step("move " + string(m.To))

@@ -64,7 +64,9 @@ type Trouble struct {
 }
 
 // endLease takes a lease to dead by way of revoking, and says so to the log. It
-// may be called again for a lease that it got half way.
+// may be called again for a lease that it got half way. An attempt that is called off
+// goes on when the provider has seen that the lease is of no use: that is dead, and
+// nobody writes it off.
 func (b *Broker) endLease(ctx context.Context, e *ending) error {
 	l := e.lease
 	now := b.c.Now()
@@ -84,7 +86,7 @@ func (b *Broker) endLease(ctx context.Context, e *ending) error {
 	}
 	l.State = row.LeaseRevoking
 	if !e.never {
-		if err := endAtProvider(ctx, e.provider, l); err != nil {
+		if err := e.endAtProvider(ctx); err != nil {
 			return err
 		}
 	}
@@ -96,7 +98,12 @@ func (b *Broker) endLease(ctx context.Context, e *ending) error {
 	return b.c.Record(ctx, l)
 }
 
-func endAtProvider(ctx context.Context, p Provider, l row.Lease) error {
+func (e *ending) endAtProvider(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(e.halted, stop)()
+	p, l := e.provider, e.lease
+	l.State = row.LeaseRevoking
 	if err := p.Revoke(ctx, l); err != nil {
 		return fmt.Errorf("cannot end the credential for %s: %w", l.Service, err)
 	}
@@ -134,16 +141,13 @@ func (b *Broker) queue(s *service, p Provider, l row.Lease, busy, never bool) *e
 
 // attempt tries to end a lease, which nobody else tries meanwhile.
 func (b *Broker) attempt(ctx context.Context, e *ending) (err error) {
-	within, stop := context.WithCancel(ctx)
-	defer stop()
-	defer context.AfterFunc(e.halted, stop)()
 	if e.provider == nil {
 		e.provider, err = b.remake(e)
 	}
 	if err == nil {
-		err = b.endLease(within, e)
+		err = b.endLease(ctx, e)
 	}
-	if err == nil { // which ends what is within the attempt, and goes on itself
+	if err == nil {
 		return b.finished(ctx, e)
 	}
 	b.mu.Lock()

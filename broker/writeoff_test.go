@@ -172,6 +172,55 @@ func TestWriteOffCallsAnAttemptOff(t *testing.T) {
 	})
 }
 
+// proving has something happen when it has seen that a lease is of no use any more.
+type proving struct {
+	*cloud
+	seen func()
+}
+
+func (p *proving) Prove(ctx context.Context, l row.Lease) (bool, error) {
+	usable, err := p.cloud.Prove(ctx, l)
+	if err == nil && !usable {
+		p.seen()
+	}
+	return usable, err
+}
+
+// TestADeadLeaseIsNotWrittenOff: a person writes a lease off in the moment in which it is
+// seen to be of no use. It is dead, and nothing else stands in the log.
+func TestADeadLeaseIsNotWrittenOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		p := &proving{cloud: d.cloud}
+		if err := d.Register("t", "svc", time.Now().Add(time.Hour), p); err != nil {
+			t.Fatal(err)
+		}
+		l := d.mint("t", "svc")
+		d.cloud.fail(errors.New("down"))
+		if err := d.end("t"); err == nil {
+			t.Fatal("End says that all is well")
+		}
+		d.cloud.fail(nil)
+		said := make(chan error, 1)
+		p.seen = func() {
+			go func() {
+				_, err := d.writeOff(l.ID)
+				said <- err
+			}()
+			synctest.Wait() // it has called the attempt off, and waits for its end
+		}
+		if err := d.Sweep(t.Context()); err != nil {
+			t.Errorf("the attempt that saw it: %v", err)
+		}
+		if err := <-said; !errors.Is(err, ErrNotEnding) {
+			t.Errorf("the person is told %v, want %v", err, ErrNotEnding)
+		}
+		if s := d.row(l.ID).State; s != row.LeaseDead || d.Ending() != 0 || slices.Contains(d.steps(), "log written-off") {
+			t.Errorf("it is %s, %d to end: %q", s, d.Ending(), d.steps())
+		}
+	})
+}
+
 // TestCrashAtEveryStepOfAWriteOff: a daemon that dies at any step leaves a lease that
 // is tried on and can be written off, or one that is written off and in the log as
 // that; never a dead one. The same holds for one step that fails alone.
