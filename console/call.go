@@ -77,16 +77,17 @@ func (c *Client) once(ctx context.Context, method, path string, in, out any) (as
 	return true, nil
 }
 
-// content is the body of a request, and knows whether it is on its way.
+// content is the body of a request, and knows whether it is on its way. It has no method
+// but Read: whatever went round that would be sent, and be taken for not sent.
 type content struct {
-	*bytes.Reader
+	b    *bytes.Reader
 	sent atomic.Bool
 }
 
 // Read implements io.Reader.
 func (b *content) Read(p []byte) (int, error) {
 	b.sent.Store(true)
-	return b.Reader.Read(p)
+	return b.b.Read(p)
 }
 
 // send asks and returns the answer's beginning. asked is as for once.
@@ -102,7 +103,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (res *ht
 		if err != nil {
 			return nil, false, err
 		}
-		body.Reader = bytes.NewReader(b)
+		body.b = bytes.NewReader(b)
 		req.Body, req.ContentLength = io.NopCloser(body), int64(len(b))
 		req.Header.Set("Expect", "100-continue")
 	}
