@@ -75,7 +75,7 @@ type keeper struct {
 	names       *names.Resolver
 	ca          *web.Authority
 	box         *sandbox.Sandbox
-	going       chan struct{} // closed when the command goes
+	start       start
 	stop        context.CancelCauseFunc
 }
 
@@ -94,7 +94,7 @@ func (e *Ended) Error() string { return "the task was ended by " + e.By + ": " +
 func Run(ctx context.Context, o Options) (sandbox.Status, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	k := &keeper{o: o, stop: stop, going: make(chan struct{})}
+	k := &keeper{o: o, stop: stop}
 	done := make(chan struct{})
 	defer close(done)
 	go k.signals(done)
@@ -254,13 +254,9 @@ func (k *keeper) serve(ctx context.Context) (sandbox.Status, error) {
 	if err := errors.Join(k.recordStart(ctx, confined), <-sealed); err != nil {
 		return sandbox.Status{}, err
 	}
-	if ctx.Err() != nil {
-		return sandbox.Status{}, context.Cause(ctx)
-	}
-	if err := k.box.Go(); err != nil {
+	if err := k.launch(ctx, k.box.Go); err != nil {
 		return sandbox.Status{}, err
 	}
-	close(k.going)
 	return k.wait(ctx)
 }
 

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -28,14 +29,54 @@ func (k *keeper) signals(done <-chan struct{}) {
 	}
 }
 
-// early ends the task by a signal that comes before there is a command to take it.
-func (k *keeper) early(s os.Signal) bool {
-	select {
-	case <-k.going:
-		return false
-	default:
+// start is how far the start of the command has come.
+type start struct {
+	mu    sync.Mutex
+	phase phase
+}
+
+type phase int
+
+const (
+	before    phase = iota // nothing of it runs
+	launching              // it may run
+	going
+)
+
+// launch has the command go, when nothing has ended the task before.
+func (k *keeper) launch(ctx context.Context, command func() error) error {
+	k.start.mu.Lock()
+	ended := ctx.Err() != nil
+	if !ended {
+		k.start.phase = launching
 	}
+	k.start.mu.Unlock()
+	if ended {
+		return context.Cause(ctx)
+	}
+	// Not under the lock: what is on a file system that hangs never starts, and only a
+	// signal ends that.
+	if err := command(); err != nil {
+		return err
+	}
+	k.start.mu.Lock()
+	defer k.start.mu.Unlock()
+	k.start.phase = going
+	return nil
+}
+
+// early ends the task by a signal that comes before there is a command to take it. Of
+// one that may have run already it does not say that it has not.
+func (k *keeper) early(s os.Signal) bool {
+	k.start.mu.Lock()
+	defer k.start.mu.Unlock()
 	e := &Ended{By: "the person", Why: s.String() + " before its command was started"}
+	switch k.start.phase {
+	case going:
+		return false
+	case launching:
+		e.Why = s.String() + " while its command was being started"
+	}
 	if s == syscall.SIGTERM || s == syscall.SIGHUP {
 		e.By = "the system"
 	}
