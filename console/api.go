@@ -64,8 +64,9 @@ type Task struct {
 	Started    time.Time    `json:"started"`
 	Expires    time.Time    `json:"expires"`
 	Ended      time.Time    `json:"ended,omitzero"`
-	Status     int          `json:"exit_status"`   // -1: it has none, or nobody knows it
-	Why        string       `json:"why,omitempty"` // it was revoked, or never started
+	Status     int          `json:"exit_status"` // -1: it has none, or nobody knows it
+	Unstarted  bool         `json:"never_started,omitempty"`
+	Why        string       `json:"why,omitempty"` // it was revoked, was never started, or ended with the task that started it
 }
 
 // StateUnknown is of a task that was live when the daemon went away, and whose

@@ -148,7 +148,7 @@ func (s *session) prove(in wire.Prove) answer {
 		err = s.take(t, func() {
 			s.judge = s.d.newJudge(t.ID, func() (kept, error) { return s.d.kept(t.ID) })
 			_, missing := os.Stat(s.d.keptAt(t.ID)) // it is written when the start is recorded
-			s.started = missing == nil || s.d.begun(&t) == startRecorded
+			s.started = missing == nil || s.d.begun(&t) != startNever
 		})
 	}
 	if err == nil {
@@ -222,8 +222,12 @@ func (s *session) jwt(ctx context.Context, in wire.JWT) (any, error) {
 // end takes what comes after it for too late, whatever is still on its way.
 func (s *session) end(in wire.End) answer {
 	s.mu.Lock()
+	first := !s.ended
 	s.ended = true
 	s.mu.Unlock()
+	if first {
+		go s.seeOff()
+	}
 	return wire.Waits(func(context.Context) (any, error) { return struct{}{}, s.finish(in) })
 }
 
@@ -242,7 +246,7 @@ func (d *Daemon) finish(id ambit.TaskID, e wire.End, started bool) error {
 		end := func() error { return d.ids.End(ctx, id, exit) }
 		if !started {
 			end = func() error {
-				return d.ids.EndUnstarted(ctx, id, approval.SafeLines("it was never started: "+e.Detail, 400))
+				return d.ids.EndUnstarted(ctx, id, approval.SafeLines(e.Detail, 400))
 			}
 		}
 		if err := end(); err != nil {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"ambit"
 	"ambit/approval"
@@ -115,7 +117,7 @@ func (d *Daemon) Tasks(ctx context.Context, all bool) ([]console.Task, error) {
 		}
 		out = append(out, console.Task{
 			ID: t.ID, Agent: t.Agent, Owner: t.Owner, Purpose: t.Purpose, SPIFFEID: t.SPIFFE, OnBehalfOf: t.OnBehalfOf, Command: t.Command,
-			Workspace: t.Workspace, PID: t.PID, State: state, Started: t.Started, Expires: t.Expires, Ended: t.Ended, Status: t.Exit, Why: approval.SafeLines(t.EndWhy, 300),
+			Workspace: t.Workspace, PID: t.PID, State: state, Started: t.Started, Expires: t.Expires, Ended: t.Ended, Status: t.Exit, Unstarted: t.Unstarted(), Why: approval.SafeLines(t.EndWhy, 300),
 		})
 	}
 	return out, nil
@@ -133,20 +135,49 @@ func (d *Daemon) Revoke(ctx context.Context, r console.Revoke) (console.Revoked,
 	if len(hit) == 0 {
 		return console.Revoked{}, &console.Fault{Status: http.StatusNotFound, Msg: "cannot revoke " + approval.Safe(r.Target, 64) + ": no live task or agent has that name; see `ambit tasks`"}
 	}
-	by := username(os.Getuid())
+	// Whoever asks may be gone before it is done, or the daemon be asked to end.
+	ctx = context.WithoutCancel(ctx)
+	by, why := username(os.Getuid()), reason(r.Why)
 	var out console.Revoked
 	var errs []error
 	for _, t := range hit {
-		// The end comes first: a log that refuses must not keep a task alive.
-		if err := d.ids.Revoke(ctx, t.ID, by, r.Why); err != nil && !errors.Is(err, identity.ErrNotLive) {
-			errs = append(errs, err)
+		over, err := d.revoke(ctx, &t, by, why)
+		if over {
+			out.Tasks = append(out.Tasks, t.ID)
 		}
-		d.broker.End(ctx, t.ID)
-		out.Tasks = append(out.Tasks, t.ID)
-		_, err := d.log.Append(ctx, audit.Record{Type: audit.Revoke, Task: string(t.ID), Agent: t.Agent, Detail: approval.Safe("by "+by+": "+orElse(r.Why, "no reason given"), 400)})
 		errs = append(errs, err)
 	}
 	return out, errors.Join(errs...)
+}
+
+// revoke ends one task. It is recorded before what can take long.
+func (d *Daemon) revoke(ctx context.Context, t *identity.Task, by, why string) (over bool, err error) {
+	// The end comes first: a log that refuses must not keep a task alive.
+	err = d.ids.Revoke(ctx, t.ID, by, why)
+	if d.ids.Live(t.ID) == nil {
+		return false, err // nothing of it has ended, and the log does not say so
+	}
+	if errors.Is(err, identity.ErrNotLive) {
+		err = nil
+	}
+	_, lerr := d.log.Append(ctx, audit.Record{Type: audit.Revoke, Task: string(t.ID), Agent: t.Agent, Detail: approval.Safe("by "+by+": "+orElse(why, "no reason given"), 400)})
+	d.broker.End(ctx, t.ID)
+	return true, errors.Join(err, lerr)
+}
+
+// maxReason is what an authority keeps of a reason, in bytes.
+const maxReason = 1024
+
+// reason makes what a person says one that the authority takes. Nobody's task lives on
+// because an alert's text, which a script passes on, has two lines or is too long.
+func reason(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, approval.OneLine(s))
+	return strings.ToValidUTF8(s[:min(len(s), maxReason)], "")
 }
 
 // Questions implements [console.Desk].
@@ -229,6 +260,9 @@ func (d *Daemon) Resolve(ctx context.Context, r console.Resolve) (console.Questi
 	rec := audit.ForAction(audit.Answer, &it.Action, it.Decision, it.Digest)
 	if rec.Detail = "denied by " + by + " " + r.Ticket; r.Approve {
 		rec.Approval, rec.Detail = by, "approved "+r.Ticket
+	}
+	if why := approval.SafeLines(r.Why, 400); why != "" {
+		rec.Detail += ": " + why
 	}
 	if _, err := d.log.Append(ctx, rec); err != nil {
 		return console.Question{}, err

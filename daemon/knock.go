@@ -19,6 +19,9 @@ const (
 	// leaveTime is how long the gatekeeper of a task that is over has to end by
 	// itself. Nothing passes it any more: its task is not live.
 	leaveTime = time.Second
+	// lingerTime is how long a gatekeeper may stay after it has said that its task has
+	// ended: what its command wrote may still go out to a terminal that is held up.
+	lingerTime = 5 * time.Minute
 )
 
 // folder is a task's throw-away folder.
@@ -61,6 +64,11 @@ func (d *Daemon) recall(t identity.Task) {
 			return
 		}
 	}
+	select {
+	case <-s.back(): // its session says that it ended
+	default:
+		d.endedApart(t.ID)
+	}
 	s.hangUp()
 	d.dismiss(t.ID)
 }
@@ -87,6 +95,20 @@ func (d *Daemon) dismiss(id ambit.TaskID) {
 		}
 	}
 	d.clean(id)
+}
+
+// seeOff ends a gatekeeper that stays after its task. One that was taken over would say
+// that its task has ended and go on, beyond the expiry and where `ambit tasks` shows and
+// `ambit revoke` finds nothing, with what it has in its memory; and keep the daemon.
+func (s *session) seeOff() {
+	late := time.NewTimer(lingerTime)
+	defer late.Stop()
+	select {
+	case <-s.conn.Done():
+	case <-late.C:
+		s.kill()
+		s.hangUp()
+	}
 }
 
 // kill ends the gatekeeper at once.

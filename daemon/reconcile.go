@@ -36,6 +36,7 @@ func (d *Daemon) look() (l left) {
 	}
 	for _, e := range dirs {
 		if id := ambit.TaskID(e.Name()); d.ids.Live(id) != nil {
+			d.endedApart(id)
 			l.folders = append(l.folders, id)
 		}
 	}
@@ -96,12 +97,15 @@ const (
 
 // changed is told of every task that begins or ends.
 func (d *Daemon) changed(t identity.Task) {
-	if t.State == row.TaskLive || t.State == row.TaskEnded {
+	if t.State == row.TaskLive {
 		return
 	}
 	d.mu.Lock()
 	s := d.sessions[t.ID]
 	d.mu.Unlock()
+	if t.State == row.TaskEnded && s != nil && s.ending() {
+		return // its gatekeeper says so itself; else the task that started it has ended
+	}
 	go func() {
 		d.broker.End(context.Background(), t.ID)
 		d.desk.End(context.Background(), t.ID)
@@ -109,11 +113,11 @@ func (d *Daemon) changed(t identity.Task) {
 	if s == nil {
 		return
 	}
-	grace := cutAfter
+	grace, by := cutAfter, "the end of its parent"
 	if t.State == row.TaskExpired {
-		grace = expireAfter
+		grace, by = expireAfter, "the clock"
 	}
-	go s.cut(grace, wire.Revoke{By: orElse(t.EndedBy, "the clock"), Why: orElse(t.EndWhy, "the task is "+string(t.State))})
+	go s.cut(grace, wire.Revoke{By: orElse(t.EndedBy, by), Why: orElse(t.EndWhy, "the task is "+string(t.State))})
 }
 
 // cut tells the gatekeeper to end, and kills it when it does not: its sandbox

@@ -42,6 +42,10 @@ type session struct {
 }
 
 func newSession(d *Daemon, c net.Conn) {
+	if d.ending() {
+		c.Close() // no task begins here any more: the next daemon is asked
+		return
+	}
 	s := &session{d: d, pid: peerPID(c), taken: make(chan struct{}), open: map[ambit.RecordID]audit.Record{}}
 	leave, ok := d.arrivals.admit(s.pid)
 	if !ok {

@@ -95,9 +95,10 @@ func (a *Authority) End(ctx context.Context, id ambit.TaskID, exit int) error {
 	return a.endOne(ctx, id, row.TaskEnd{State: row.TaskEnded, Exit: exit})
 }
 
-// EndUnstarted ends a live task whose command was never started. why is kept.
+// EndUnstarted ends a live task whose command was never started. why is kept, after
+// [row.NeverStarted].
 func (a *Authority) EndUnstarted(ctx context.Context, id ambit.TaskID, why string) error {
-	return a.endOne(ctx, id, row.TaskEnd{State: row.TaskEnded, Why: why, Exit: row.NoExit})
+	return a.endOne(ctx, id, row.TaskEnd{State: row.TaskEnded, Why: row.NeverStarted + ": " + why, Exit: row.NoExit})
 }
 
 // Revoke ends a live task and everything that it started, and no other. by and

@@ -71,7 +71,7 @@ func printTasks(w io.Writer, ts []console.Task) error {
 	for _, k := range ts {
 		exit := "-"
 		switch {
-		case k.State == "ended" && k.Status < 0 && k.Why != "":
+		case k.Unstarted:
 			exit = "not run"
 		case k.State == "ended" && k.Status < 0:
 			exit = "unknown"

@@ -9,6 +9,7 @@ package row
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"ambit"
@@ -76,6 +77,14 @@ type Task struct {
 	Grants     ambit.Digest // of the grants file's canonical form
 	Key        ambit.Digest // SHA-256 of the task's public key (PKIX, DER)
 	Audiences  []string     // for which it may have JWT-SVIDs
+}
+
+// NeverStarted begins the reason of a task that was ended before its command ran.
+const NeverStarted = "it was never started"
+
+// Unstarted says that the task's command never ran.
+func (t *Task) Unstarted() bool {
+	return t.State == TaskEnded && t.Exit == NoExit && strings.HasPrefix(t.EndWhy, NeverStarted)
 }
 
 // TaskEnd is what changes when a task stops being live.
