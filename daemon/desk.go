@@ -305,6 +305,14 @@ func (d *Daemon) Stop(context.Context) error {
 	if n := len(d.ids.Tasks()); n > 0 {
 		return &console.Fault{Status: http.StatusConflict, Msg: "cannot stop: there are live tasks; see `ambit tasks`, end them with `ambit revoke`"}
 	}
-	time.AfterFunc(20*time.Millisecond, d.stop) // after the answer
+	time.AfterFunc(20*time.Millisecond, d.stopIdle) // after the answer
 	return nil
+}
+
+// stopIdle ends the daemon, but not under a task that has begun since a person asked for
+// its end: its agent would be without a daemon until somebody starts the next.
+func (d *Daemon) stopIdle() {
+	if len(d.ids.Tasks()) == 0 {
+		d.stop()
+	}
 }

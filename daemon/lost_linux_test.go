@@ -274,6 +274,32 @@ func TestNoTaskBeginsAtTheEnd(t *testing.T) {
 	})
 }
 
+// TestAStopWaitsForNobodysTask: a task that begins when a person has just asked for the
+// daemon's end keeps its daemon; without one the daemon ends.
+func TestAStopWaitsForNobodysTask(t *testing.T) {
+	d := inside(t)
+	if err := d.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-d.ctx.Done()
+	d = inside(t)
+	k := d.enrolled(t)
+	d.stopIdle()
+	if d.ctx.Err() != nil {
+		t.Error("it ends under a task")
+	}
+	if err := d.Stop(t.Context()); err == nil {
+		t.Error("a person can end it under a task")
+	}
+	if err := d.ids.End(t.Context(), k.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	d.stopIdle()
+	if d.ctx.Err() == nil {
+		t.Error("it stays for nobody")
+	}
+}
+
 // TestAReasonIsInTheLog: why somebody answered as they did is for the log.
 func TestAReasonIsInTheLog(t *testing.T) {
 	for _, yes := range []bool{true, false} {
