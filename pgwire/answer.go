@@ -25,6 +25,7 @@ type answer struct {
 	rows    [][]string // of the last statement
 	columns int        // of its rows
 	open    bool       // rows may follow
+	over    bool       // a statement came to its end
 	failed  *Error     // nothing but the end may follow
 	ready   bool
 	status  byte
@@ -53,7 +54,7 @@ func (a *answer) note(kind byte, body []byte) error {
 		if !a.open {
 			a.rows = nil
 		}
-		a.open = false
+		a.open, a.over = false, true
 		return nil
 	}
 	return Unexpected(kind, nil)
@@ -109,7 +110,8 @@ func (a *answer) end(body []byte) error {
 	if m.Decode(body) != nil {
 		return unreadable('Z')
 	}
-	if s := m.TxStatus; a.open || s != 'I' && s != 'T' && s != 'E' {
+	// Without an end of something it is not of this answer, and no rows would be read into it.
+	if s := m.TxStatus; a.open || !a.over && a.failed == nil || s != 'I' && s != 'T' && s != 'E' {
 		return Unexpected('Z', nil)
 	}
 	a.ready, a.status = true, m.TxStatus

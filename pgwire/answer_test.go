@@ -3,8 +3,11 @@ package pgwire
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -112,6 +115,8 @@ func TestHostileAnswers(t *testing.T) {
 		"columns of nothing":      {says(frame('T', 0, 9)), "cannot be read"},
 		"ready amid rows":         {says(several(columns(1), ready)), "unexpected message 'Z'"},
 		"ready as nobody knows":   {says(frame('Z', 'X')), "unexpected message 'Z'"},
+		"ready before the end":    {says(ready), "unexpected message 'Z'"},
+		"ready after a notice":    {says(several(text('N', "Mx", ""), ready)), "unexpected message 'Z'"},
 		"ready and no more":       {says(frame('Z')), "cannot be read"},
 		"COPY in":                 {says(frame('G', 0, 0, 0)), "unexpected message 'G'"},
 		"COPY out":                {says(frame('H', 0, 0, 0)), "unexpected message 'H'"},
@@ -151,6 +156,7 @@ func TestHostileAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer c.Close()
 			if name != "rows for ever" {
 				c.quota = 4 << 20
 			}
@@ -205,7 +211,6 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 		"amid rows":           func(p *peer) { p.message(); p.send(several(columns(1), row("a"))) },
 		"in a row":            func(p *peer) { p.message(); p.send(several(columns(1), row("abc")[:9])) },
 		"after an error":      func(p *peer) { p.message(); p.send(failure("ERROR", "42501", "denied")) },
-		"before it is taken":  func(p *peer) { _, _ = p.in.Read(make([]byte, 1)) },
 		"while notices come":  func(p *peer) { p.message(); p.send(bytes.Repeat(frame('N'), 100)) },
 		"in a row that grows": func(p *peer) { p.message(); p.send(append([]byte{'D', 0, 0x0f, 0, 0}, make([]byte, 100_000)...)) },
 	} {
@@ -231,11 +236,7 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sql := "SELECT 1"
-			if name == "before it is taken" {
-				sql = strings.Repeat("SELECT 1;", 2_000_000) // no buffer between holds it
-			}
-			rows, err := c.Query(ctx, sql)
+			rows, err := c.Query(ctx, "SELECT 1")
 			if !errors.Is(err, context.Canceled) || rows != nil || !c.Closed() {
 				t.Errorf("%v; closed: %v", err, c.Closed())
 			}
@@ -246,6 +247,68 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 				t.Errorf("the request to cancel is %x", got)
 			}
 			<-over
+		})
+	}
+}
+
+// A statement that was sent in part is never run: nothing may follow that the server would
+// take for the rest of it.
+func TestHalfAStatement(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	heard := make(chan []byte, 1)
+	h := serve(t, func(p *peer) {
+		if welcome(t)(p) {
+			_, _ = p.in.Read(make([]byte, 1))
+			before := len(p.heard.all()) - 1
+			stop()
+			_, _ = io.Copy(io.Discard, p.in)
+			heard <- p.heard.all()[before:]
+		}
+	}, func(*peer) { t.Error("there is nothing to cancel") })
+	c, err := Open(t.Context(), h.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sql := strings.Repeat("SELECT 1;", 2_000_000) // no buffer between holds it
+	if _, err := c.Query(ctx, sql); !errors.Is(err, context.Canceled) || !c.Closed() {
+		t.Errorf("%v; closed: %v", err, c.Closed())
+	}
+	whole := "Q" + string(binary.BigEndian.AppendUint32(nil, uint32(len(sql)+5))) + sql + "\x00"
+	if got := string(<-heard); len(got) == len(whole) || !strings.HasPrefix(whole, got) {
+		t.Errorf("of %d bytes it heard %d, with %q at the end", len(whole), len(got), got[max(0, len(got)-20):])
+	}
+}
+
+// An answer that nobody asked for is not taken for that of the next statement.
+func TestAnswerTooMany(t *testing.T) {
+	trusts := several(auth(0, ""), keyData, ready)
+	one := several(columns(1), row("a"), completed, ready)
+	for name, x := range map[string]struct {
+		sent []byte
+		want string
+	}{
+		"none":      {several(one, text('N', "Mx", ""), one), ""},
+		"a setting": {several(one, text('S', "a", "b"), one), ""},
+		"rows":      {several(one, columns(1), row("old"), completed, ready), "unexpected message 'T'"},
+		"an end":    {several(one, completed, ready), "unexpected message 'C'"},
+		"ready":     {several(one, ready, one), "unexpected message 'Z'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := Open(t.Context(), Config{User: "u", Database: "d", Dial: func(context.Context) (net.Conn, error) {
+				return scripted{io.MultiReader(bytes.NewReader(trusts), bytes.NewReader(x.sent))}, nil // each comes at once
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rows, err := c.Query(t.Context(), "SELECT 1"); err != nil || len(rows) != 1 {
+				t.Fatalf("%v, %v", rows, err)
+			}
+			switch rows, err := c.Query(t.Context(), "SELECT 2"); {
+			case x.want == "" && (err != nil || len(rows) != 1 || c.Closed()):
+				t.Errorf("%v, %v", rows, err)
+			case x.want != "" && (err == nil || !strings.Contains(err.Error(), x.want) || rows != nil || !c.Closed()):
+				t.Errorf("%v, %v, want %q; closed: %v", rows, err, x.want, c.Closed())
+			}
 		})
 	}
 }

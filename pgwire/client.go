@@ -22,6 +22,7 @@ type Config struct {
 	User, Database string
 	Password       []byte            // of which no copy is kept
 	Settings       map[string]string // of the session
+	Unproved       bool              // a server that asks for no password is believed, although there is one
 }
 
 const (
@@ -37,6 +38,7 @@ type Client struct {
 	dialled net.Conn // below TLS
 	again   func(context.Context) (net.Conn, error)
 	tls     *tls.Config
+	cut     bool // a message was sent in part
 	status  byte // of ReadyForQuery; 0 when it is closed
 	quota   int  // of one answer
 }
@@ -57,7 +59,7 @@ func Open(ctx context.Context, f Config) (*Client, error) {
 }
 
 func (c *Client) start(ctx context.Context, f Config) error {
-	l := Login{Params: maps.Clone(f.Settings), Password: f.Password}
+	l := Login{Params: maps.Clone(f.Settings), Password: f.Password, Unproved: f.Unproved}
 	if l.Params == nil {
 		l.Params = map[string]string{}
 	}
@@ -149,12 +151,16 @@ func (c *Client) exchange(sql string) ([][]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.conn.quiet(); err != nil {
+		return nil, err
+	}
 	if _, err := c.conn.Net.Write(b); err != nil {
+		c.cut = true
 		return nil, err
 	}
 	a := answer{quota: c.quota, params: c.conn.Params}
 	for !a.ready {
-		kind, body, err := c.conn.readWithin(&a.quota)
+		kind, body, err := c.conn.ReadWithin(&a.quota)
 		if err != nil {
 			return nil, a.spoiled(gone(err))
 		}
@@ -173,6 +179,9 @@ func (c *Client) exchange(sql string) ([][]string, error) {
 // stop: it would go on, and hold its locks, until it had something to say.
 func (c *Client) abandon() {
 	defer c.dialled.Close()
+	if c.cut {
+		return // the server waits for the rest, and would take what is said now for it
+	}
 	end := time.Now().Add(cancelTime)
 	ctx, stop := context.WithDeadline(context.Background(), end)
 	defer stop()

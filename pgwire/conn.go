@@ -25,6 +25,7 @@ const (
 	headerSize   = 5        // a message's type and length
 	messageCost  = 64       // that a message counts beside its bytes: nobody may send empty ones for ever
 	startupQuota = 1 << 20  // of all messages of a login, in bytes
+	maxKey       = 256      // bytes of a key to cancel by; version 3.0 has four
 )
 
 // Conn is a connection to a server. [Conn.Start] logs in; TLS was spoken before. One
@@ -68,11 +69,12 @@ func (c *Conn) Header() (kind byte, n int, err error) {
 // Read reads a whole message of at most [MaxMessage] bytes.
 func (c *Conn) Read() (kind byte, body []byte, err error) {
 	quota := MaxMessage + messageCost
-	return c.readWithin(&quota)
+	return c.ReadWithin(&quota)
 }
 
-// readWithin reads a message that a quota of bytes, of this one and others, leaves room for.
-func (c *Conn) readWithin(quota *int) (kind byte, body []byte, err error) {
+// ReadWithin reads a message of at most [MaxMessage] bytes that a quota of bytes, of this
+// one and others, leaves room for. A message costs 64 bytes more than its body has.
+func (c *Conn) ReadWithin(quota *int) (kind byte, body []byte, err error) {
 	kind, n, err := c.Header()
 	if err != nil {
 		return 0, nil, err
@@ -86,6 +88,24 @@ func (c *Conn) readWithin(quota *int) (kind byte, body []byte, err error) {
 	}
 	body, err = ReadBody(c.R, n)
 	return kind, body, err
+}
+
+// quiet refuses a connection with an answer that nobody asked for: it would be taken for
+// that of the next statement. What a server may say at any time is none.
+func (c *Conn) quiet() error {
+	if c.R.Buffered() == 0 {
+		return nil
+	}
+	next, err := c.R.Peek(1)
+	if err != nil {
+		return err
+	}
+	switch kind := next[0]; kind {
+	case 'N', 'A', 'S', 'E':
+		return nil
+	default:
+		return Unexpected(kind, nil)
+	}
 }
 
 // ReadBody reads n bytes. What was not received yet is not allocated for: a length

@@ -44,7 +44,7 @@ type scram struct {
 // (RFC 4013) changes none that are ASCII, and others must be in its form already.
 func newSCRAM(mechanisms []string, password, binding []byte) (*scram, error) {
 	if !slices.Contains(mechanisms, scramSHA256) && (binding == nil || !slices.Contains(mechanisms, scramPlus)) {
-		return nil, errors.New("the database offers no " + scramSHA256 + "; set password_encryption there to scram-sha-256")
+		return nil, fmt.Errorf("the database offers no %s: %w", scramSHA256, ErrGivesAway)
 	}
 	if len(password) == 0 {
 		return nil, errors.New("the database asks for a password, and there is none")
@@ -56,8 +56,8 @@ func newSCRAM(mechanisms []string, password, binding []byte) (*scram, error) {
 	case slices.Contains(mechanisms, scramPlus):
 		s.mechanism, s.header, s.binding = scramPlus, "p=tls-server-end-point,,", binding
 	default:
-		// Whoever is on the way and took the other mechanism from the list is found out:
-		// a server that offered it refuses this.
+		// Whoever is on the way and took the other mechanism from the list is found out: a
+		// server that offered it refuses this. One that can also be had in plain text did not.
 		s.header = "y,,"
 	}
 	return s, nil

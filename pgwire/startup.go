@@ -12,11 +12,12 @@ type Login struct {
 	Params   map[string]string // of the startup message: user, database, settings
 	Password []byte            // of which nothing is kept
 	Binding  []byte            // of the server's certificate; nil binds nothing
+	Unproved bool              // a server that asks for no password is believed, although there is one
 }
 
 // Start sends the startup message, proves the password and reads what the server says of
-// itself, until it is ready. A server that asks for no password is believed to trust
-// whoever comes from here.
+// itself, until it is ready. A server that asks for no password proves nothing of itself
+// either: it is believed when there is none, or when l says so.
 func (c *Conn) Start(l Login) error {
 	if err := c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: l.Params}); err != nil {
 		return err
@@ -26,7 +27,7 @@ func (c *Conn) Start(l Login) error {
 		return err
 	}
 	for {
-		kind, body, err := c.readWithin(&quota)
+		kind, body, err := c.ReadWithin(&quota)
 		if err != nil {
 			return err
 		}
@@ -39,7 +40,7 @@ func (c *Conn) Start(l Login) error {
 			c.Params[m.Name] = m.Value
 		case 'K':
 			var m pgproto3.BackendKeyData
-			if m.Decode(body) != nil {
+			if m.Decode(body) != nil || len(m.SecretKey) > maxKey {
 				return unreadable(kind)
 			}
 			c.PID, c.Key = m.ProcessID, m.SecretKey
@@ -52,6 +53,9 @@ func (c *Conn) Start(l Login) error {
 	}
 }
 
+// ErrUnproved is of a server that lets in whoever comes: anybody in its place could.
+var ErrUnproved = errors.New("the database asks for no password, as anybody would who stands in its place; set its pg_hba.conf to scram-sha-256")
+
 // ErrGivesAway is of a server that wants the password in another way than by SCRAM.
 var ErrGivesAway = errors.New("the database asks for the password in a way that would give it away; set its pg_hba.conf to scram-sha-256")
 
@@ -60,7 +64,7 @@ var ErrGivesAway = errors.New("the database asks for the password in a way that 
 func (c *Conn) authenticate(l Login, quota *int) error {
 	p := proof{c: c, l: l}
 	for {
-		kind, body, err := c.readWithin(quota)
+		kind, body, err := c.ReadWithin(quota)
 		if err != nil {
 			return err
 		}
@@ -90,6 +94,11 @@ func (p *proof) step(way uint32, body []byte) (done bool, err error) {
 	case pgproto3.AuthTypeOk:
 		if p.s != nil && !p.proved {
 			return false, errNotProved
+		}
+		// It would hear all that is said and answer as it likes, and the bound login could be
+		// avoided by asking for none.
+		if p.s == nil && len(p.l.Password) > 0 && !p.l.Unproved {
+			return false, ErrUnproved
 		}
 		return true, nil
 	case pgproto3.AuthTypeSASL:

@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
+	"os"
 	"time"
 )
 
@@ -19,9 +21,18 @@ func Encrypt(ctx context.Context, c net.Conn, t *tls.Config) (*tls.Conn, error) 
 	}
 	s := tls.Client(c, t)
 	if err := s.HandshakeContext(ctx); err != nil {
-		return nil, late(ctx, gone(err))
+		return nil, brief(late(ctx, gone(err)))
 	}
 	return s, nil
+}
+
+// brief is an error of TLS without what it holds of a certificate: the names there are
+// anybody's words, and go on for a quarter of a megabyte, and errors are kept.
+func brief(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errors.New(shown(err.Error(), 1000))
 }
 
 func askTLS(ctx context.Context, c net.Conn) error {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -111,6 +112,56 @@ func TestNoTLS(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Whoever is on the way where no certificate is checked need not strike anything from the
+// offer: to ask for nothing would be enough.
+func TestTLSWithoutAQuestion(t *testing.T) {
+	cert := ambittest.NewCA(t).Issue(t, "evil.example")
+	h := serve(t, func(p *peer) {
+		p.packet()
+		p.send([]byte("S"))
+		s := tls.Server(p.Conn, &tls.Config{Certificates: []tls.Certificate{cert}})
+		q := &peer{Conn: s, in: s}
+		q.packet()
+		q.send(several(auth(0, ""), keyData, ready))
+		q.message()
+	})
+	h.config.TLS = &tls.Config{ServerName: "db.internal", InsecureSkipVerify: true}
+	ctx, stop := soon(t)
+	defer stop()
+	c, err := Open(ctx, h.config)
+	if err == nil {
+		c.Close()
+	}
+	if !errors.Is(err, ErrUnproved) {
+		t.Error(err)
+	}
+}
+
+// What is kept of a certificate's error is bounded: its names are anybody's words.
+func TestNamesOfACertificate(t *testing.T) {
+	ca := ambittest.NewCA(t)
+	var names []string
+	for n := range 90 {
+		names = append(names, fmt.Sprintf("n%d.%s.example", n, strings.Repeat("evil-words.", 20)))
+	}
+	cert := ca.Issue(t, names...)
+	h := serve(t, func(p *peer) {
+		p.packet()
+		p.send([]byte("S"))
+		_ = tls.Server(p.Conn, &tls.Config{Certificates: []tls.Certificate{cert}}).HandshakeContext(t.Context())
+	})
+	h.config.TLS = &tls.Config{ServerName: "db.internal", RootCAs: ca.Pool()}
+	ctx, stop := soon(t)
+	defer stop()
+	_, err := Open(ctx, h.config)
+	if err == nil || !strings.Contains(err.Error(), "certificate is valid for") || len(err.Error()) > 1100 {
+		t.Errorf("%d bytes: %.200v", len(fmt.Sprint(err)), err)
+	}
+	if _, kept := errors.AsType[x509.HostnameError](err); kept {
+		t.Error("the certificate is kept with the error")
 	}
 }
 

@@ -103,7 +103,7 @@ func (s *session) as(ctx context.Context, role, sql string) error {
 		return err
 	}
 	_, err := s.run(ctx, sql)
-	if _, back := s.run(context.WithoutCancel(ctx), "RESET ROLE"); back != nil {
+	if _, back := s.run(ctx, "RESET ROLE"); back != nil {
 		s.c.Close() // nobody may go on with it as that role
 		return errors.Join(err, back)
 	}
@@ -286,6 +286,8 @@ func (p *Provider) logsIn(ctx context.Context, l row.Lease) (bool, error) {
 	defer clear(password)
 	as := p.server.login
 	as.user, as.password = Role(l.ID), password
+	// Where whoever comes is let in, a role that is there is let in too.
+	as.unproved = true
 	c, err := as.connect(ctx, p.server.dial)
 	if err == nil {
 		c.Close()

@@ -88,13 +88,21 @@ func (v *server) leave() {
 	}
 }
 
+// forget may run more than once at a time, when a database was used for a moment while it
+// was tidied up, and again when another server stands in its place.
 func (s *Servers) forget(v *server) {
+	unused := func() bool { return v.users == 0 && s.open[v.key] == v }
+	s.mu.Lock()
+	gone := unused()
+	s.mu.Unlock()
+	if !gone {
+		return
+	}
 	ctx, stop := context.WithTimeout(context.Background(), connectTime)
 	defer stop()
 	_, _ = v.tidy(ctx) // groups that stay give nobody anything, and the next to come tidies up
 	s.mu.Lock()
-	gone := v.users == 0
-	if gone {
+	if gone = unused(); gone {
 		delete(s.open, v.key)
 	}
 	s.mu.Unlock()
@@ -204,7 +212,7 @@ func (l login) connect(ctx context.Context, dial func(ctx context.Context, netwo
 	defer stop()
 	c, err := pgwire.Open(ctx, pgwire.Config{
 		Dial: func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", l.Dial) },
-		TLS:  l.TLS, User: l.user, Database: l.Database, Password: l.password,
+		TLS:  l.TLS, User: l.user, Database: l.Database, Password: l.password, Unproved: l.unproved,
 		Settings: map[string]string{
 			"application_name": "ambit broker", "search_path": "pg_catalog", "statement_timeout": "30s", "lock_timeout": "10s",
 			"client_min_messages": "error", "client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC",
@@ -220,6 +228,8 @@ func (l login) connect(ctx context.Context, dial func(ctx context.Context, netwo
 func (l login) advice(err error) string {
 	beyondASCII := func(c byte) bool { return c > 127 }
 	switch {
+	case errors.Is(err, pgwire.ErrUnproved):
+		return ", or leave the password out of the URL when whoever answers there is to be believed"
 	case errors.Is(err, pgwire.ErrGivesAway):
 		return ", and the role's password anew if it was set while password_encryption was md5"
 	case code(err) == wrongPassword && slices.ContainsFunc(l.password, beyondASCII):
@@ -306,9 +316,14 @@ func (s *session) free(ctx context.Context, ids ...string) error {
 }
 
 func (s *session) rollBack(ctx context.Context) {
-	if !s.c.Closed() && s.c.Status() != 'I' {
-		_, _ = s.run(context.WithoutCancel(ctx), "ROLLBACK") // a connection that is not idle after it is closed
+	if s.c.Closed() || s.c.Status() == 'I' {
+		return
 	}
+	if ctx.Err() != nil { // nobody waits any more for a server that may say nothing; it rolls back when it hears
+		s.c.Close()
+		return
+	}
+	_, _ = s.run(ctx, "ROLLBACK") // a connection that is not idle after it is closed
 }
 
 // code is the SQLSTATE of an error, "" when it is not the database's.

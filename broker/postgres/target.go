@@ -26,6 +26,7 @@ type login struct {
 	Target
 	user         string
 	password, ca []byte
+	unproved     bool // a server that does not ask for the password is believed
 }
 
 // parse reads the administrator's URL,
@@ -73,7 +74,11 @@ func (c *Config) parse() (l login, err error) {
 		l.Dial = net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port)))
 	}
 	l.ca = c.CA
-	l.TLS, err = c.tls(u.Query(), l.Host)
+	dialled, _, err := net.SplitHostPort(l.Dial)
+	if err != nil {
+		return l, errors.New("its host is no host")
+	}
+	l.TLS, err = c.tls(u.Query(), l.Host, dialled)
 	return l, err
 }
 
@@ -111,7 +116,9 @@ func port(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-func (c *Config) tls(q url.Values, host string) (*tls.Config, error) {
+// tls is how a database is spoken to whose certificate has the name host. Whether it is
+// this machine's own is said by where it is dialled: a name can be anybody's.
+func (c *Config) tls(q url.Values, host, dialled string) (*tls.Config, error) {
 	for k, v := range q {
 		if k != "sslmode" || len(v) != 1 {
 			return nil, fmt.Errorf("the parameter %.40q is not supported", k)
@@ -125,7 +132,7 @@ func (c *Config) tls(q url.Values, host string) (*tls.Config, error) {
 		return nil, errors.New("the service's tls is off, and its ca or the sslmode says that a certificate is checked")
 	case c.TLS == "off":
 		mode = "disable"
-	case c.TLS == "on", mode == "" && (len(c.CA) > 0 || !local(host)):
+	case c.TLS == "on", mode == "" && (len(c.CA) > 0 || !local(dialled)):
 		mode = "verify-full"
 	}
 	t := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}

@@ -21,6 +21,8 @@ func TestURL(t *testing.T) {
 		"postgres://u:" + secret + "@[::1]:7/a%20b":                                  "::1 [::1]:7 a b plain",
 		"postgres://u:" + secret + "@db/shop ADDRESS=10.0.0.1:6000":                  "10.0.0.1 10.0.0.1:6000 shop verify",
 		"postgres://u:" + secret + "@db/shop ADDRESS=10.0.0.1:6000 HOST=x.y TLS=off": "x.y 10.0.0.1:6000 shop plain",
+		"postgres://u:" + secret + "@db/shop ADDRESS=10.0.0.1:6000 HOST=localhost":   "localhost 10.0.0.1:6000 shop verify",
+		"postgres://u:" + secret + "@db/shop ADDRESS=127.0.0.1:6000 HOST=x.y":        "x.y 127.0.0.1:6000 shop plain",
 		"postgres://u:" + secret + "@db/shop?sslmode=disable TLS=on DATABASE=d":      "db db:5432 d verify",
 		"postgres://u:" + secret + "@127.0.0.1/shop TLS=on":                          "127.0.0.1 127.0.0.1:5432 shop verify",
 		"postgres://u:" + secret + "@db/shop?sslmode=verify-full TLS=off":            "error",

@@ -11,6 +11,10 @@ type found struct {
 	rows  [][]string
 }
 
+// maxAnswer bounds an answer of the database, in bytes: it may go on for as long as there
+// is time.
+const maxAnswer = 16 << 20
+
 // maxFound is how many rows are kept: a table has at most 1600 columns, of which each
 // is a row of an answer.
 const maxFound = 1600
@@ -28,8 +32,8 @@ func (u *upstream) ask(ms ...pgproto3.FrontendMessage) (got found, err error) {
 		return got, err
 	}
 	var failed error
-	for {
-		kind, body, err := u.Read()
+	for quota := maxAnswer; ; {
+		kind, body, err := u.ReadWithin(&quota)
 		if err != nil {
 			return got, err
 		}
