@@ -126,7 +126,7 @@ func TestTheNextDaemonWaitsForTheLast(t *testing.T) {
 		}) {
 			t.Fatal("the daemon does not end")
 		}
-		time.AfterFunc(4*time.Second, func() { f.Close() })
+		time.AfterFunc(3*time.Second, func() { f.Close() })
 		if r := h.Do(t, args...); r.Code != 0 {
 			t.Errorf("%q: %s", args, r)
 		}
