@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -61,18 +63,29 @@ func NextDesk(ctx context.Context, h config.Home) (*console.Client, error) {
 
 const nextPoll = 200 * time.Millisecond
 
-// Gone waits until no daemon of the home answers.
-func Gone(ctx context.Context, h config.Home) error {
+// Gone waits until the daemon that was the process pid has let go of the home: until
+// then it closes the log, and whoever copies that would have a part of it. Another one may
+// hold the home by then.
+func Gone(ctx context.Context, h config.Home, pid int) error {
 	for {
-		c, err := dial(ctx, h.Run(), personSocket)
-		if err != nil {
-			return ctx.Err()
+		if pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return nil
 		}
-		c.Close()
+		unlock, err := lock(h)
+		if err == nil {
+			unlock()
+			return nil
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // with the home, its daemon is nobody's
+		}
+		if !errors.Is(err, ErrSecond) {
+			return fmt.Errorf("cannot see the daemon end: %w", err)
+		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("cannot stop the daemon: %w", ctx.Err())
+			return fmt.Errorf("cannot see the daemon end: process %d still holds %s: %w; ambit daemon status says what it does", pid, h.Dir, ctx.Err())
 		}
 	}
 }

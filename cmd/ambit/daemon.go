@@ -48,12 +48,16 @@ func daemonCmd() *cobra.Command {
 				return nil
 			}
 			defer d.Close()
+			live, err := d.Status(c.Context())
+			if err != nil {
+				return err
+			}
 			if err := d.Stop(c.Context()); err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
 			defer cancel()
-			return daemon.Gone(ctx, h)
+			return daemon.Gone(ctx, h, live.PID)
 		},
 	}
 	c.AddCommand(run, statusCmd(), stop)

@@ -133,6 +133,25 @@ func TestTheNextDaemonWaitsForTheLast(t *testing.T) {
 	}
 }
 
+// TestAStopIsOver: what comes after `daemon stop` finds nobody at work in the home, so
+// that its log can be copied.
+func TestAStopIsOver(t *testing.T) {
+	h := ambittest.NewHome(t, os.Getuid())
+	h.Grants(t, head+files)
+	for range 10 {
+		want(t, h.Do(t, "run", "--", "true"), 0)
+		want(t, h.Do(t, "daemon", "stop"), 0)
+		f, err := os.OpenFile(filepath.Join(h.State, "run", "daemon.lock"), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			t.Errorf("after a stop the home is still held: %v", err)
+		}
+		f.Close()
+	}
+}
+
 // TestDaemonsComeAndGo kills daemons, or asks them to end, while commands speak to
 // them: each command is answered.
 func TestDaemonsComeAndGo(t *testing.T) {
