@@ -48,16 +48,18 @@ func daemonCmd() *cobra.Command {
 				return nil
 			}
 			defer d.Close()
-			live, err := d.Status(c.Context())
-			if err != nil {
-				return err
-			}
-			if err := d.Stop(c.Context()); err != nil {
+			// One that is going away already answers neither; the home tells when it has.
+			live, lost := d.Status(c.Context())
+			err = d.Stop(c.Context())
+			if err != nil && lost == nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
 			defer cancel()
-			return daemon.Gone(ctx, h, live.PID)
+			if gone := daemon.Gone(ctx, h, live.PID); gone != nil {
+				return errors.Join(gone, err)
+			}
+			return nil
 		},
 	}
 	c.AddCommand(run, statusCmd(), stop)
