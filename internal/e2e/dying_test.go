@@ -108,6 +108,7 @@ func TestCommandsMeetADyingDaemon(t *testing.T) {
 // listens.
 func TestTheNextDaemonWaitsForTheLast(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	h := ambittest.NewHome(t, os.Getuid())
 	h.Grants(t, head+files)
 	want(t, h.Do(t, "tasks"), 0)
@@ -138,7 +139,7 @@ func TestTheNextDaemonWaitsForTheLast(t *testing.T) {
 func TestAStopIsOver(t *testing.T) {
 	h := ambittest.NewHome(t, os.Getuid())
 	h.Grants(t, head+files)
-	for range 10 {
+	for range 6 {
 		want(t, h.Do(t, "run", "--", "true"), 0)
 		want(t, h.Do(t, "daemon", "stop"), 0)
 		f, err := os.OpenFile(filepath.Join(h.State, "run", "daemon.lock"), os.O_RDWR, 0)
