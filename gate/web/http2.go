@@ -49,10 +49,11 @@ type agentConnKey struct{}
 
 // serveHTTP2 gives a connection to the HTTP/2 server and waits for its end.
 func (g *Gate) serveHTTP2(ctx context.Context, a *agentConn, t *tls.Conn) {
-	stop := context.AfterFunc(ctx, func() { t.NetConn().Close() })
-	defer stop()
+	// First, for whoever ends the gate closes the connection at any time from then on.
 	ended := &endConn{Conn: a.Conn, ended: make(chan struct{})}
 	a.Conn = ended
+	stop := context.AfterFunc(ctx, func() { t.NetConn().Close() })
+	defer stop()
 	if !g.h2conns.give(t) {
 		return
 	}
