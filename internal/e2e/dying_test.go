@@ -218,6 +218,8 @@ func TestWatchersOutliveTheDaemon(t *testing.T) {
 	pid := h.Daemon()
 	syscall.Kill(pid, syscall.SIGKILL)
 	dead(t, []int{pid})
+	want(t, h.Do(t, "tasks"), 0)
+	time.Sleep(2 * time.Second) // a watcher looks for the next daemon five times a second
 	want(t, h.Do(t, "deny", q.Ticket), 0)
 	watch.says(t, "denied")
 	follow.says(t, "denied by")
