@@ -180,8 +180,12 @@ func hashesFor(dir, publicKey string, need func(Checkpoint, tlog.HashReader) err
 	}
 	c.want()
 	_, f, err := c.walk(osFS{}, dir, 1)
-	// What comes after the checkpoint may be under way.
-	if f = c.against(f, cp, 0); f != nil && int64(f.Record) <= cp.Size {
+	// What comes after the checkpoint may be under way, where the writer was at work. The
+	// checkpoint is held against what comes before it all the same: it may be of a fork.
+	if f != nil && !f.left && int64(f.Record) > cp.Size {
+		f = nil
+	}
+	if f = c.against(f, cp, 0); f != nil && !f.tail {
 		err = errors.Join(err, f)
 	}
 	return want, cp, err

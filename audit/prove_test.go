@@ -3,6 +3,9 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"ambit"
@@ -62,5 +65,34 @@ func TestProofs(t *testing.T) {
 	add(t, other, 7)
 	if _, err := ProveConsistency(dir, k.Public(), other.Durable().Signed); err == nil {
 		t.Error("a fork was proved consistent")
+	}
+}
+
+// TestNoProofOfAFork: whoever can write the folder puts the checkpoint of another
+// history there, which the key signed too, and breaks the log further on.
+func TestNoProofOfAFork(t *testing.T) {
+	k := newKey(t)
+	good := sample(t, k, 20)
+	other := newLog(t, t.TempDir(), k, Options{Segment: MinSegment})
+	add(t, other, 3)
+	fork := maps.Clone(good)
+	fork[checkpointFile] = other.Durable().Signed
+	for what, seq := range map[string]int{"fork": 0, "fork, broken where the writer has left": 1, "fork, broken where it is at work": 2} {
+		files := maps.Clone(fork)
+		if seq > 0 {
+			name := filepath.Base(segmentPath("", seq))
+			b := bytes.Clone(files[name])
+			b[bytes.LastIndex(b[:bytes.LastIndex(b, []byte(kindSeal))], []byte("web-fixer"))] ^= 1
+			files[name] = b
+		}
+		dir := t.TempDir()
+		for n, b := range files {
+			if err := os.WriteFile(filepath.Join(dir, n), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Prove(dir, k.Public(), 2); err == nil {
+			t.Errorf("%s: it makes a proof", what)
+		}
 	}
 }

@@ -17,14 +17,13 @@ var databaseClients = []struct {
 	command []string // the script's arguments, the database's host and port, follow
 	script  string   // in testdata/db; "" for one that is built
 	does    string   // all that it must show, with commas between
-	long    bool     // only in ./check long
 }{
-	{"psql", []string{"bash", "client"}, "psql.sh", "simple,extended,several,prepared,copy in,copy out,cursor,listen,describe", true},
-	{"psycopg 3", []string{"python3", "client"}, "psycopg3.py", psycopgDoes, false},
+	{"psql", []string{"bash", "client"}, "psql.sh", "simple,extended,several,prepared,copy in,copy out,cursor,listen,describe"},
+	{"psycopg 3", []string{"python3", "client"}, "psycopg3.py", psycopgDoes},
 	// The newest libpq, which begins with TLS at once and wants the newest protocol.
-	{"libpq 18", []string{"env", "LD_LIBRARY_PATH=lib", "python3", "client"}, "psycopg3.py", psycopgDoes + ",libpq 18", true},
-	{"node-postgres", []string{"node", "client"}, "node.js", "simple,extended,prepared,a query by portions,cursor,rollback,listen,queued,pool", true},
-	{"pgx", []string{"./client"}, "", "mode simple_protocol,mode exec,mode describe_exec,mode cache_describe,pipeline,pipeline+ refused,pipeline+ taken back,copy in,copy out,cursor,rollback,listen", false},
+	{"libpq 18", []string{"env", "LD_LIBRARY_PATH=lib", "python3", "client"}, "psycopg3.py", psycopgDoes + ",libpq 18"},
+	{"node-postgres", []string{"node", "client"}, "node.js", "simple,extended,prepared,a query by portions,cursor,rollback,listen,queued,pool"},
+	{"pgx", []string{"./client"}, "", "mode simple_protocol,mode exec,mode describe_exec,mode cache_describe,pipeline,pipeline+ refused,pipeline+ taken back,copy in,copy out,cursor,rollback,listen"},
 }
 
 const psycopgDoes = "simple,extended,binary,prepared,executemany,pipeline,pipeline+ refused,pipeline+ taken back,copy in,copy out,copy out+ binary,cursor,savepoint,rollback,listen"
@@ -58,9 +57,6 @@ func TestEachDatabaseClient(t *testing.T) {
 	t.Parallel()
 	for i, client := range databaseClients {
 		t.Run(client.name, func(t *testing.T) {
-			if client.long && os.Getenv(packVar) == "" {
-				t.Skip("its library is in another test, or with another client: ./check long does all")
-			}
 			d := newShopDatabase(t)
 			d.Query(t, "shop", "CREATE TABLE notes (id int, text text)")
 			h := ambittest.NewHome(t, ambittest.Users()[i%len(ambittest.Users())])
