@@ -34,6 +34,20 @@ func (d *desk) end(task ambit.TaskID) error {
 	return d.End(context.Background(), task)
 }
 
+// stuck mints a lease of a task's that then ends, with the service down.
+func (d *desk) stuck(p Provider) Lease {
+	d.t.Helper()
+	if err := d.Register("t", "svc", time.Now().Add(time.Hour), p); err != nil {
+		d.t.Fatal(err)
+	}
+	l := d.mint("t", "svc")
+	d.cloud.fail(errors.New("no such host"))
+	if err := d.end("t"); err == nil {
+		d.t.Fatal("End says that all is well")
+	}
+	return l
+}
+
 func (d *desk) row(id string) row.Lease {
 	d.ledger.mu.Lock()
 	defer d.ledger.mu.Unlock()
@@ -55,14 +69,7 @@ func TestWriteOff(t *testing.T) {
 		d := newDesk(t)
 		defer d.serve()()
 		p := &lasting{cloud: d.cloud, recipe: "r", until: map[string]time.Time{}}
-		if err := d.Register("t", "svc", time.Now().Add(time.Hour), p); err != nil {
-			t.Fatal(err)
-		}
-		l := d.mint("t", "svc")
-		d.cloud.fail(errors.New("no such host"))
-		if err := d.end("t"); err == nil {
-			t.Fatal("End says that all is well")
-		}
+		l := d.stuck(p)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		var told Trouble
@@ -192,14 +199,7 @@ func TestADeadLeaseIsNotWrittenOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
 		p := &proving{cloud: d.cloud}
-		if err := d.Register("t", "svc", time.Now().Add(time.Hour), p); err != nil {
-			t.Fatal(err)
-		}
-		l := d.mint("t", "svc")
-		d.cloud.fail(errors.New("down"))
-		if err := d.end("t"); err == nil {
-			t.Fatal("End says that all is well")
-		}
+		l := d.stuck(p)
 		d.cloud.fail(nil)
 		said := make(chan error, 1)
 		p.seen = func() {
@@ -238,14 +238,7 @@ func crashInWriteOff(t *testing.T, alone, late bool, step int) {
 	d := newDesk(t)
 	p := &lasting{cloud: d.cloud, recipe: "r", until: map[string]time.Time{}}
 	d.make = func(string, []byte, row.Lease) (Provider, error) { return p, nil }
-	if err := d.Register("t", "svc", time.Now().Add(time.Hour), p); err != nil {
-		t.Fatal(err)
-	}
-	l := d.mint("t", "svc")
-	d.cloud.fail(errors.New("no such host"))
-	if err := d.end("t"); err == nil {
-		t.Fatal("End says that all is well")
-	}
+	l := d.stuck(p)
 	before := len(d.steps())
 	d.ledger.stopAt, d.ledger.late, d.ledger.alone = before+step, late, alone
 	w, err := d.writeOff(l.ID)

@@ -78,17 +78,24 @@ func TestATaskThatNeverStarted(t *testing.T) {
 	})
 }
 
+// begun is a task whose start is recorded, and what is kept of it.
+func (x *house) begun() (a *agent, kept string) {
+	x.t.Helper()
+	a = x.enrol("here")
+	if _, err := a.Start(x.t.Context(), wire.Start{Walls: []byte("{}")}); err != nil {
+		x.t.Fatal(err)
+	}
+	kept = (&Daemon{home: x.home}).keptAt(a.got.Task)
+	eventually(x.t, "it is kept", func() bool { _, err := os.Stat(kept); return err == nil })
+	return a, kept
+}
+
 // TestAStartedTaskIsNotCalledUnstarted: its command may have run, and nobody knows how
 // it ended; not even when what is kept of it is lost.
 func TestAStartedTaskIsNotCalledUnstarted(t *testing.T) {
 	h := newHome(t)
 	x := start(t, h)
-	a := x.enrol("here")
-	if _, err := a.Start(t.Context(), wire.Start{Walls: []byte("{}")}); err != nil {
-		t.Fatal(err)
-	}
-	kept := (&Daemon{home: h}).keptAt(a.got.Task)
-	eventually(t, "it is kept", func() bool { _, err := os.Stat(kept); return err == nil })
+	a, kept := x.begun()
 	x.end()
 	a.Close()
 	if err := os.Remove(kept); err != nil {

@@ -139,12 +139,7 @@ func TestNeverStartedWantsProof(t *testing.T) {
 func TestALostLogIsNoProof(t *testing.T) {
 	h := newHome(t)
 	x := start(t, h)
-	a := x.enrol("here")
-	if _, err := a.Start(t.Context(), wire.Start{Walls: []byte("{}")}); err != nil {
-		t.Fatal(err)
-	}
-	kept := (&Daemon{home: h}).keptAt(a.got.Task)
-	eventually(t, "it is kept", func() bool { _, err := os.Stat(kept); return err == nil })
+	a, kept := x.begun()
 	x.end()
 	for _, lost := range []string{h.Log(), filepath.Join(h.Keys(), "log.key"), kept} { // the person begins another log
 		if err := os.RemoveAll(lost); err != nil {

@@ -55,15 +55,9 @@ func TestAnswers(t *testing.T) {
 				}
 				p.message()
 			})
-			ctx, stop := soon(t)
-			defer stop()
-			c, err := Open(ctx, h.config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			var g got
-			g.Rows, err = c.Query(ctx, "SELECT ä")
+			ctx, c := opened(t, h)
+			rows, err := c.Query(ctx, "SELECT ä")
+			g := got{Rows: rows}
 			if err != nil {
 				g.Err = err.Error()
 			}
@@ -150,13 +144,7 @@ func TestHostileAnswers(t *testing.T) {
 					x.script(p)
 				}
 			}, func(*peer) { t.Error("it comes again") })
-			ctx, stop := soon(t)
-			defer stop()
-			c, err := Open(ctx, h.config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
+			ctx, c := opened(t, h)
 			if name != "rows for ever" {
 				c.quota = 4 << 20
 			}

@@ -287,3 +287,16 @@ func welcome(t testing.TB) func(*peer) bool {
 func soon(t testing.TB) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), time.Minute)
 }
+
+// opened is a client that has logged in, and the time that it has.
+func opened(t testing.TB, h *host) (context.Context, *Client) {
+	t.Helper()
+	ctx, stop := soon(t)
+	t.Cleanup(stop)
+	c, err := Open(ctx, h.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return ctx, c
+}
